@@ -1,0 +1,149 @@
+"""The composition root: settings in, a gateway that can serve out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from flask import Flask
+
+from gateway import keys as key_files
+from gateway.audit.aggregate import Aggregate
+from gateway.audit.entry import Entry
+from gateway.audit.log import Log, Openings
+from gateway.audit.sealer import Sealer
+from gateway.disclosure import Custodian, Rehearsal
+from gateway.errors import ConfigurationError, Unavailable
+from gateway.identity.clients import Clients
+from gateway.identity.tokens import AccessTokens, Assertions
+from gateway.instruments import Instruments
+from gateway.opaque import Cursors, Ids
+from gateway.policy.bundle import Bundle
+from gateway.policy.current import Current
+from gateway.policy.tables import Dialect
+from gateway.records import schema
+from gateway.records.query import Records
+from gateway.settings import Settings
+from gateway.store import Store
+from gateway.strict_yaml import FileError
+from gateway.telemetry import Telemetry
+from gateway.web import site
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A composed gateway; `sealer.start` belongs into the process that serves, `claim` holds its place."""
+
+    flask: Flask
+    sealer: Sealer
+    custodian: Custodian
+    store: Store
+    log: Log
+    claim: object
+
+
+def now() -> datetime:
+    """Return the moment."""
+    return datetime.now(UTC)
+
+
+def open_log(settings: Settings) -> tuple[Store, Log, Openings]:
+    """Open the store and its log."""
+    keys = key_files.read(settings.keys)
+    store = Store(settings.store_url)
+    openings = Openings(keys.openings, keys.index)
+    return store, Log(store, settings.log_origin, keys.checkpoint, openings), openings
+
+
+def build(settings: Settings, clock: Clock = now) -> Gateway:
+    """Compose a gateway; raise ConfigurationError or FileError where a part refuses to start.
+
+    1. The store is of this version, keeps its promises, and holds this log under this key.
+    2. The policy is sound.
+    3. The catalogue fits the arrest database, which is opened for reading only.
+    """
+    keys = key_files.read(settings.keys)
+    telemetry = Telemetry()
+    # 1.
+    store, log, openings = open_log(settings)
+    store.check()
+    _started(log.check)
+    # 2.
+    policy = Current(settings.policies, lambda b: _accept(b, log, telemetry, clock), lambda e: _refuse(e, telemetry))
+    # 3.
+    records = Records(settings.arrest_url, settings.query_timeout)
+    schema.check(policy.bundle.catalogue, records.engine)
+    _accept(policy.bundle, log, telemetry, clock)
+    clients = Clients(store)
+    aggregate = Aggregate(log.append, clock)
+    custodian = Custodian(
+        policy=policy,
+        records=records,
+        dialect=Dialect(records.engine.dialect.name),
+        log=log,
+        openings=openings,
+        aggregate=aggregate,
+        instruments=Instruments(store),
+        ids=Ids(keys.ids),
+        cursors=Cursors(keys.cursors),
+        rehearsal=_rehearsal(settings, policy.bundle),
+        clock=clock,
+        telemetry=telemetry,
+    )
+    seconds = lambda: clock().timestamp()  # noqa: E731 -- the same clock, as tokens count
+    flask = site.build(
+        settings,
+        custodian,
+        Assertions(settings.issuer, clients, store, seconds),
+        AccessTokens(settings.issuer, settings.resource_server, keys.token, clients, seconds),
+        log,
+        telemetry,
+        {"arrests": records.ping, "log": log.unsealed, "policy": lambda: _sound(policy)},
+    )
+    memory = settings.limiter_storage.startswith("memory")
+    claim = store.claim_only_process() if memory else None
+    return Gateway(flask, Sealer((log.seal, aggregate.flush, policy.refresh)), custodian, store, log, claim)
+
+
+def _started(check: Callable[[], None]) -> None:
+    try:
+        check()
+    except Unavailable as error:
+        raise ConfigurationError("the gateway's store can't be written") from error
+
+
+def _accept(bundle: Bundle, log: Log, telemetry: Telemetry, clock: Clock) -> None:
+    """Write down which policy is in force, before the first answer by it."""
+    log.append(Entry("policy", "permit", "in-force", clock(), None, {"bundle": bundle.digest}))
+    telemetry.policy_accepted(bundle.digest)
+
+
+def _refuse(error: FileError, telemetry: Telemetry) -> None:
+    telemetry.policy_refused(str(error))
+
+
+def _sound(policy: Current) -> None:
+    if not policy.sound:
+        raise Unavailable
+
+
+def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:
+    unknown = settings.proposed - bundle.documents.keys()
+    if unknown:
+        raise ConfigurationError(f"GATEWAY_REHEARSAL_WITH names what is no policy: {', '.join(sorted(unknown))}")
+    if settings.rehearsal_day or settings.proposed:
+        structlog.get_logger().warning("rehearsal", day=str(settings.rehearsal_day), proposed=sorted(settings.proposed))
+    return Rehearsal(settings.rehearsal_day, settings.proposed)
+
+
+def prepare(settings: Settings) -> None:
+    """Make the keys and the store's tables where they do not exist yet."""
+    key_files.create(settings.keys)
+    store, log, _ = open_log(settings)
+    store.create(settings.log_origin, b"")
+    store.check()
+    log.check()
+
+

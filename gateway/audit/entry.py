@@ -1,0 +1,115 @@
+"""An entry: the leaf that everyone may see, and the openings of what is personal, kept apart from it.
+
+The leaf holds one root over salted commitments; each opening proves one of them. Destroying an opening's salt and value
+leaves leaf and tree as they were.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import rfc8785
+
+from gateway import __version__
+from gateway.access import Subject
+from gateway.audit import merkle
+
+SALT = 16
+MAX_LEAF = 65_535
+_DOMAIN = b"arrest-gateway opening v1\n"
+
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Something personal: what kind it is, its value, and the person whom it concerns, if it is about one."""
+
+    kind: str
+    value: Json
+    person: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What happened, before it is sealed.
+
+    `facts` are the leaf's own members beside those of the subject; a None is left out.
+    """
+
+    action: str
+    decision: str
+    outcome: str
+    time: datetime
+    subject: Subject | None
+    facts: Mapping[str, Json] = field(default_factory=dict)
+    openings: tuple[Opening, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """A salted hash that stands in the leaf's root for one opening."""
+
+    salt: bytes
+    digest: bytes
+    opening: Opening
+
+
+@dataclass(frozen=True, slots=True)
+class SealedEntry:
+    """An entry as it is kept: its random id, the leaf's canonical bytes, and its commitments."""
+
+    id: str
+    leaf: bytes
+    commitments: tuple[Commitment, ...]
+
+
+def commit(salt: bytes, kind: str, value: Json) -> bytes:
+    """Return the commitment to an opening."""
+    return hashlib.sha256(_DOMAIN + salt + rfc8785.dumps({"kind": kind, "value": value})).digest()
+
+
+def seal(entry: Entry) -> SealedEntry:
+    """Give an entry its id and its salts, and write its leaf as canonical JSON (RFC 8785)."""
+    identifier = os.urandom(16).hex()
+    salts = os.urandom(SALT * len(entry.openings))
+    commitments = tuple(
+        Commitment(salt, commit(salt, opening.kind, opening.value), opening)
+        for opening, salt in zip(
+            entry.openings, (salts[at : at + SALT] for at in range(0, len(salts), SALT)), strict=True
+        )
+    )
+    leaf: dict[str, Any] = {
+        "version": 1,
+        "id": identifier,
+        "time": entry.time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "gateway": __version__,
+        "action": entry.action,
+        "decision": entry.decision,
+        "outcome": entry.outcome,
+        **_subject(entry.subject),
+        **{name: value for name, value in entry.facts.items() if value is not None},
+        "commitments": {
+            "count": len(commitments),
+            "root": merkle.root(merkle.leaf_hash(c.digest) for c in commitments).hex(),
+        },
+    }
+    return SealedEntry(identifier, rfc8785.dumps(leaf), commitments)
+
+
+def _subject(subject: Subject | None) -> dict[str, Json]:
+    if subject is None:
+        return {}
+    agreement = subject.agreement
+    return {
+        "client": subject.client,
+        "agency": agreement.agency,
+        "component": agreement.component,
+        "ori": agreement.ori,
+        "mission": agreement.mission,
+        "criminal_justice_agency": agreement.criminal_justice_agency,
+        "agreement": {"id": agreement.id, "version": agreement.version, "state": agreement.state.value},
+    }

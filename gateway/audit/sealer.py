@@ -1,0 +1,42 @@
+"""The sealer's thread: seals what is pending, and lets the aggregate write its counts."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from gateway.errors import Unavailable
+
+INTERVAL = 0.3
+
+Work = Callable[[], object]
+
+
+class Sealer:
+    """Does its works again and again until it is stopped; a store that is down is tried again."""
+
+    def __init__(self, works: tuple[Work, ...]) -> None:
+        self._works = works
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
+
+    def start(self) -> None:
+        """Begin; call it in the process that serves, after any fork."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Do the works once more and end."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(INTERVAL):
+            self._once()
+        self._once()
+
+    def _once(self) -> None:
+        for work in self._works:
+            try:
+                work()
+            except Unavailable:
+                structlog.get_logger().warning("sealer-waits", reason="the store is unavailable")

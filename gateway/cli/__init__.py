@@ -1,0 +1,46 @@
+"""The program `gateway`: what city IT and auditors do from the shell."""
+
+import sys
+
+import click
+
+from gateway.cli import audit, client, demo, instrument, policy, seed, serve
+from gateway.errors import ConfigurationError, Unavailable
+from gateway.strict_yaml import FileError
+
+
+class _Program(click.Group):
+    """Ends with one line and a status, not with a traceback, for what an operator can mend."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (ConfigurationError, FileError) as error:
+            click.echo(f"gateway: {error}", err=True)
+            sys.exit(2)
+        except Unavailable:
+            click.echo("gateway: the gateway's store is unavailable", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="arrest-gateway")
+def program() -> None:
+    """Control what outside agencies can see in a city's arrest database.
+
+    Settings are environment variables GATEWAY_...; `gateway settings` lists them.
+    """
+
+
+for command in (
+    serve.init,
+    serve.serve,
+    serve.settings,
+    demo.demo,
+    seed.seed,
+    client.client,
+    instrument.instrument,
+    policy.policy,
+    audit.audit,
+):
+    program.add_command(command)

@@ -1,0 +1,79 @@
+"""`gateway audit`: show the log's leaves, and verify the log."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from gateway import app as composition
+from gateway import settings as configuration
+from gateway.audit.show import latest
+from gateway.audit.verify import VerificationError, Verified
+from gateway.audit.verify import verify as verify_log
+from gateway.cli.officer import by_officer, written_down
+
+
+@click.group()
+def audit() -> None:
+    """Show and verify the log."""
+
+
+@audit.command()
+@click.option("--last", type=click.IntRange(1, 10_000), default=20, show_default=True, help="how many leaves")
+@click.option("--json", "as_json", is_flag=True, help="whole leaves, one JSON object a line")
+@by_officer
+def show(last: int, as_json: bool, by: str) -> None:  # noqa: FBT001 -- click passes it by name
+    """Show the newest leaves; that they were shown is in the log as well. Nothing sealed is opened."""
+    _, log, _ = composition.open_log(settings := configuration.read())
+    written_down(log, "audit-show", by, {"last": last})
+    store, _, _ = composition.open_log(settings)
+    for leaf in latest(store, last):
+        click.echo(json.dumps(leaf) if as_json else line(leaf))
+
+
+@audit.command()
+@click.option("--against", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="a checkpoint kept before")
+@click.option("--keep", type=click.Path(dir_okay=False, path_type=Path), help="where to keep the newest checkpoint")
+def verify(against: Path | None, keep: Path | None) -> None:
+    """Verify the whole log; print a checkpoint to keep."""
+    settings = configuration.read()
+    store, log, openings = composition.open_log(settings)
+    note = against.read_text(encoding="utf-8") if against else None
+    try:
+        with Progress(console=Console(file=sys.stderr), transient=True) as bar:
+            task = bar.add_task("verifying leaves", total=None)
+            verified = verify_log(store, log.verifier, openings, note, lambda done: bar.update(task, completed=done))
+    except VerificationError as error:
+        click.echo(f"NOT VERIFIED: {error}", err=True)
+        sys.exit(1)
+    if keep is not None:
+        keep.write_text(verified.note, encoding="utf-8")
+    click.echo(told(verified, against=against is not None))
+
+
+def told(verified: Verified, *, against: bool) -> str:
+    """Say what was verified, and what could not be."""
+    lines = [f"verified: {verified.size} leaves, well formed, in order, and signed"]
+    if verified.unsealed:
+        lines.append(f"{verified.unsealed} entries wait to be sealed")
+    if against:
+        lines.append("the log continues the checkpoint given: nothing before it was changed, removed or reordered")
+    else:
+        lines.append(
+            "without an earlier checkpoint (--against) a log that was rewritten and signed anew by the key's holder "
+            "can't be told from this one"
+        )
+    lines.append(f"keep this checkpoint:\n{verified.note}")
+    return "\n".join(lines)
+
+
+def line(leaf: dict[str, object]) -> str:
+    """Write a leaf in one line."""
+    subject = leaf.get("client", "-")
+    further = f" +{leaf['further']} more" if "further" in leaf else ""
+    counts = f" {leaf['records']} records, {leaf['persons']} persons" if "records" in leaf else ""
+    purpose = f" for {leaf['purpose']}" if "purpose" in leaf else ""
+    return f"{leaf['time']} {leaf['id'][:8]} {subject} {leaf['action']}: {leaf['outcome']}{counts}{purpose}{further}"  # type: ignore[index] # an id is a text

@@ -1,0 +1,166 @@
+"""`gateway client`: register agencies' programs with their agreements; stop and resume them."""
+
+import json
+import sys
+import urllib.parse
+import urllib.request
+from datetime import date, datetime
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from gateway import app as composition
+from gateway import keys as key_files
+from gateway import settings as configuration
+from gateway.access import Agreement, AgreementState
+from gateway.cli.officer import by_officer, written_down
+from gateway.errors import ConfigurationError
+from gateway.identity import tokens
+from gateway.identity.clients import ACTIVE, SUSPENDED, Clients
+from gateway.policy.bundle import load
+
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.group()
+def client() -> None:
+    """Register clients with their agreements; suspend and resume them."""
+
+
+@client.command()
+@click.argument("client_id")
+@click.option("--agency", required=True, help="such as ICE, FBI, ATF")
+@click.option("--component", required=True, help="the part of the agency, such as ERO or HSI")
+@click.option("--ori", required=True, help="the agency's originating agency identifier, nine characters")
+@click.option("--mission", required=True, help="a mission of the catalogue")
+@click.option("--criminal-justice-agency/--no-criminal-justice-agency", required=True)
+@click.option("--purpose", "purposes", multiple=True, required=True, help="a purpose of the catalogue; repeatable")
+@click.option("--from", "starts", type=DAY, required=True, help="the agreement's first day")
+@click.option("--until", type=DAY, help="the first day after the agreement")
+@click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="public, PEM")
+@by_officer
+def add(
+    client_id: str,
+    agency: str,
+    component: str,
+    ori: str,
+    mission: str,
+    criminal_justice_agency: bool,  # noqa: FBT001 -- click passes it by name
+    purposes: tuple[str, ...],
+    starts: datetime,
+    until: datetime | None,
+    key: Path,
+    by: str,
+) -> None:
+    """Register a client under a new agreement."""
+    settings = configuration.read()
+    catalogue = load(settings.policies).catalogue
+    for purpose in purposes:
+        if purpose not in catalogue.purposes:
+            raise ConfigurationError(f"'{purpose}' is no purpose of the catalogue: {', '.join(catalogue.purposes)}")
+    if mission not in catalogue.missions:
+        raise ConfigurationError(f"'{mission}' is no mission of the catalogue: {', '.join(catalogue.missions)}")
+    try:
+        public_key = tokens.public_jwk(key.read_bytes())
+    except ValueError:
+        raise ConfigurationError(f"{key} must be a PEM public key on P-256 or Ed25519") from None
+    agreement = Agreement(
+        id=f"{client_id}-agreement",
+        version=1,
+        agency=agency,
+        component=component,
+        ori=ori,
+        mission=mission,
+        criminal_justice_agency=criminal_justice_agency,
+        purposes=frozenset(purposes),
+        starts=starts.date(),
+        until=None if until is None else until.date(),
+        state=AgreementState.IN_FORCE,
+    )
+    store, log, _ = composition.open_log(settings)
+    Clients(store).add(client_id, public_key, agreement)
+    written_down(log, "client-add", by, {"client": client_id, "agency": agency, "component": component})
+    click.echo(f"registered {client_id}")
+
+
+@client.command("list")
+def list_() -> None:
+    """List the clients."""
+    store, _, _ = composition.open_log(configuration.read())
+    for found in Clients(store).all():
+        agreement = found.agreement
+        state = "active" if found.active else "suspended"
+        days = _days(agreement.starts, agreement.until)
+        purposes = ", ".join(sorted(agreement.purposes))
+        click.echo(f"{found.id}\t{agreement.agency} {agreement.component}\t{state}\t{agreement.state} {days}\t{purposes}")
+
+
+@client.command()
+@click.argument("client_id")
+@by_officer
+def suspend(client_id: str, by: str) -> None:
+    """Refuse a client from its next request on."""
+    _set_state(client_id, SUSPENDED, by)
+
+
+@client.command()
+@click.argument("client_id")
+@by_officer
+def resume(client_id: str, by: str) -> None:
+    """Let a suspended client in again."""
+    _set_state(client_id, ACTIVE, by)
+
+
+@client.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--algorithm", type=click.Choice(["ES256", "EdDSA"]), default="ES256", show_default=True)
+def keygen(path: Path, algorithm: str) -> None:
+    """Make a key pair for an agency: PATH.pem stays with it, PATH.pub.pem is registered."""
+    make_key_pair(path, algorithm)
+    click.echo(f"{path}.pem (keep it), {path}.pub.pem (hand it to the city)")
+
+
+@client.command()
+@click.argument("client_id")
+@click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="private, PEM")
+@click.option("--issuer", required=True, help="the gateway's URL")
+@click.option("--officer", help="the officer for whom the program asks")
+def token(client_id: str, key: Path, issuer: str, officer: str | None) -> None:
+    """Get an access token, as an agency's program does, and print it."""
+    asserted = tokens.assertion(client_id, issuer, key_files.read_private(key), officer)
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": asserted,
+    }
+    if not issuer.startswith(("http://", "https://")):
+        raise ConfigurationError("the issuer is a URL")
+    request = urllib.request.Request(f"{issuer}/oauth/token", urllib.parse.urlencode(form).encode())  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 -- the scheme is checked above
+            click.echo(json.load(response)["access_token"])
+    except urllib.error.HTTPError as error:
+        click.echo(error.read().decode(), err=True)
+        sys.exit(1)
+    except urllib.error.URLError:
+        raise ConfigurationError(f"{issuer} can't be reached") from None
+
+
+def make_key_pair(path: Path, algorithm: str) -> None:
+    """Write a private key and its public half."""
+    elliptic = algorithm == "ES256"
+    key = ec.generate_private_key(ec.SECP256R1()) if elliptic else ed25519.Ed25519PrivateKey.generate()
+    key_files.write_private(path.with_name(f"{path.name}.pem"), key)
+    path.with_name(f"{path.name}.pub.pem").write_bytes(key_files.public_pem(key))
+
+
+def _set_state(client_id: str, state: str, by: str) -> None:
+    store, log, _ = composition.open_log(configuration.read())
+    Clients(store).set_state(client_id, state)
+    written_down(log, f"client-{state}", by, {"client": client_id})
+    click.echo(f"{client_id} is {state}")
+
+
+def _days(starts: date, until: date | None) -> str:
+    return f"from {starts}" if until is None else f"from {starts} until {until}"

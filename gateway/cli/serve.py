@@ -1,0 +1,74 @@
+"""`gateway init`, `serve` and `settings`: make a gateway, run it, and say what can be set."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from gunicorn.app.base import BaseApplication
+
+from gateway import app as composition
+from gateway import settings as configuration
+from gateway import telemetry
+from gateway.settings import PREFIX, Settings
+
+
+@click.command()
+def init() -> None:
+    """Make the keys and the store's tables, where they do not exist yet."""
+    settings = configuration.read()
+    composition.prepare(settings)
+    _, log, _ = composition.open_log(settings)
+    click.echo(f"The log's verifier key, to hand to auditors:\n{log.verifier.vkey()}")
+
+
+@click.command()
+def serve() -> None:
+    """Serve over HTTP with gunicorn; end with SIGTERM."""
+    Server(configuration.read()).run()
+
+
+@click.command("settings")
+def settings() -> None:
+    """List the settings, their defaults and meanings."""
+    for name, field in Settings.model_fields.items():
+        default = "required" if field.is_required() else f"default {field.default!s}"
+        click.echo(f"{PREFIX}{name.upper():<18} {field.description} ({default})")
+
+
+class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
+    """gunicorn with the gateway's settings; each process composes its own gateway after the fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set gunicorn up; nothing is read from its own files."""
+        for name, value in gunicorn_options(self._settings):
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Compose the gateway of this process and start its sealer."""
+        telemetry.configure()
+        gateway = composition.build(self._settings)
+        gateway.sealer.start()
+        return gateway.flask
+
+
+def gunicorn_options(settings: Settings) -> Iterable[tuple[str, Any]]:
+    """Return gunicorn's options: threads, no access log of its own (it would hold paths), bounded requests."""
+    return (
+        ("bind", settings.bind),
+        ("workers", settings.workers),
+        ("worker_class", "gthread"),
+        ("threads", settings.threads),
+        ("timeout", 30),
+        ("graceful_timeout", 20),
+        ("keepalive", 30),
+        ("limit_request_line", 2048),
+        ("limit_request_fields", 40),
+        ("limit_request_field_size", 8190),
+        ("accesslog", None),
+        ("loglevel", "warning"),
+        ("proc_name", "arrest-gateway"),
+    )

@@ -1,0 +1,433 @@
+"""THE DOOR: the only way from a question to an answer, with a durable entry of the log on the way.
+
+A `Disclosure` or a `LoggedRefusal` can't be built without the `LoggedEntry` that the log returns after its commit, and
+they are built here alone.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import lru_cache
+
+from gateway import limits, rendering
+from gateway.access import (
+    AccessRequest,
+    Action,
+    AllOf,
+    AnyOf,
+    Compare,
+    Describe,
+    Filter,
+    Instrument,
+    Lookup,
+    Not,
+    Question,
+    Search,
+    Subject,
+)
+from gateway.audit.aggregate import Aggregate
+from gateway.audit.entry import Entry, Json, Opening
+from gateway.audit.log import Log, LoggedEntry, Openings
+from gateway.catalogue import Kind, Resource
+from gateway.errors import Code, Denied, Malformed, NotFound, Refusal
+from gateway.instruments import Instruments
+from gateway.opaque import Cursor, Cursors, Holder, Ids
+from gateway.plan import Plan, Planner, Position, view_domain
+from gateway.policy.bundle import Bundle
+from gateway.policy.current import Current
+from gateway.policy.decide import Deny, Permit, decide
+from gateway.policy.tables import Dialect
+from gateway.records.query import Records, Row
+from gateway.rendering import Page, Policy, Renderer
+from gateway.telemetry import Telemetry
+
+Clock = Callable[[], datetime]
+
+# Bytes that a cursor needs beside its sort values: the bundle's digest, the key, JSON's own.
+_CURSOR_ROOM = 140
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """How a question came: the peer's address, and when it began on the monotonic clock."""
+
+    source: str
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """An answer that may be sent: its body, and the entry that tells of it."""
+
+    body: bytes
+    entry: LoggedEntry
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRefusal:
+    """A refusal that may be sent, and the entry that tells of it."""
+
+    refusal: Refusal
+    entry: LoggedEntry
+
+
+Answer = Disclosure | LoggedRefusal
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """Answering as of another day, with proposed documents: for invented data only, and said in every answer."""
+
+    day: date | None
+    proposed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Inquiry:
+    """A question in its context: asked by whom, when, under which bundle."""
+
+    question: Question
+    subject: Subject
+    circumstances: Circumstances
+    bundle: Bundle
+    now: datetime
+    moment: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is to be disclosed and written down of it."""
+
+    body: bytes
+    rows: tuple[Row, ...]
+    permit: Permit | None
+    plan: Plan | None
+    resource: Resource | None
+
+
+class Custodian:
+    """Answers questions from the view that the policy gives, and writes down that it did."""
+
+    def __init__(
+        self,
+        *,
+        policy: Current,
+        records: Records,
+        dialect: Dialect,
+        log: Log,
+        openings: Openings,
+        aggregate: Aggregate,
+        instruments: Instruments,
+        ids: Ids,
+        cursors: Cursors,
+        rehearsal: Rehearsal,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._policy = policy
+        self._records = records
+        self._dialect = dialect
+        self._log = log
+        self._openings = openings
+        self._aggregate = aggregate
+        self._instruments = instruments
+        self._ids = ids
+        self._cursors = cursors
+        self._rehearsal = rehearsal
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def disclose(self, question: Question, subject: Subject, circumstances: Circumstances) -> Answer:
+        """Answer a question; raise Unavailable only where no entry can be written."""
+        now = self._clock()
+        inquiry = _Inquiry(question, subject, circumstances, self._policy.bundle, now, self._moment(now))
+        try:
+            found = self._find(inquiry)
+            charge = self._charge(inquiry, found)
+            entry = self._entry(inquiry, found)
+            # Charge and entry commit together. A crash after this line leaves both, and an answer not sent.
+            logged = self._log.append(entry, None if charge is None else lambda c: limits.settle(charge, c))
+        except Refusal as refusal:
+            return self._refuse(inquiry, refusal)
+        return Disclosure(found.body, logged)
+
+    def refuse(
+        self, refusal: Refusal, subject: Subject, circumstances: Circumstances, *, action: str, purpose: str | None
+    ) -> LoggedRefusal:
+        """Refuse a known client before its question could be read."""
+        facts: dict[str, Json] = {"purpose": purpose, "duration_ms": _elapsed(circumstances)}
+        openings = _personal(subject, circumstances)
+        entry = Entry(action, "refuse", refusal.code, self._clock(), subject, facts, openings)
+        return LoggedRefusal(refusal, self._log.append(entry))
+
+    def refuse_unknown(self, refusal: Refusal, circumstances: Circumstances, *, action: str) -> LoggedRefusal:
+        """Refuse whoever is not known, or comes too often: counted with others of its kind and key."""
+        openings = (Opening("source", circumstances.source),)
+        entry = Entry(action, "refuse", refusal.code, self._clock(), None, {}, openings)
+        return LoggedRefusal(refusal, self._aggregate.add(entry, circumstances.source))
+
+    def refuse_throttled(self, refusal: Refusal, subject: Subject, circumstances: Circumstances) -> LoggedRefusal:
+        """Refuse a known client that comes too often."""
+        entry = Entry("read", "refuse", refusal.code, self._clock(), subject, {}, _personal(subject, circumstances))
+        return LoggedRefusal(refusal, self._aggregate.add(entry, subject.client))
+
+    def note(self, action: str, subject: Subject, circumstances: Circumstances) -> LoggedEntry:
+        """Write down what a client did that disclosed no record, such as getting a token."""
+        facts: dict[str, Json] = {"duration_ms": _elapsed(circumstances)}
+        openings = _personal(subject, circumstances)
+        return self._log.append(Entry(action, "permit", "done", self._clock(), subject, facts, openings))
+
+    def _moment(self, now: datetime) -> datetime:
+        """Return the moment that the policy is asked for: now, or noon of the rehearsed day."""
+        day = self._rehearsal.day
+        if day is None:
+            return now
+        zone = self._policy.bundle.catalogue.time_zone
+        return datetime(day.year, day.month, day.day, 12, tzinfo=zone)
+
+    # --- finding ------------------------------------------------------------------------------------------------
+
+    def _find(self, inquiry: _Inquiry) -> _Found:
+        question, bundle = inquiry.question, inquiry.bundle
+        if question.purpose not in bundle.catalogue.purposes:
+            known = ", ".join(bundle.catalogue.purposes)
+            raise Malformed(Code.PURPOSE_UNKNOWN, f"Access-Purpose must be one of {known}.")
+        if isinstance(question, Describe):
+            return self._describe(inquiry)
+        resource = bundle.catalogue.resources.get(question.resource)
+        if resource is None:
+            raise NotFound(Code.RESOURCE_UNKNOWN, "See GET /v1/resources.")
+        permit = self._permit(inquiry, resource)
+        covering = self._covering(inquiry, permit)
+        planner = _planner(bundle, resource.name, self._dialect)
+        policy = self._stands_on(inquiry, permit.rules)
+        if isinstance(question, Search):
+            return self._search(inquiry, question, resource, permit, planner, covering, policy)
+        return self._lookup(inquiry, question, resource, permit, planner, covering, policy)
+
+    def _permit(self, inquiry: _Inquiry, resource: Resource) -> Permit:
+        decision = self._decide(inquiry, resource)
+        if isinstance(decision, Deny):
+            because = " ".join(reason.because for reason in decision.reasons)
+            raise Denied(decision.code, because, decision.reasons)
+        return decision
+
+    def _decide(self, inquiry: _Inquiry, resource: Resource) -> Permit | Deny:
+        request = AccessRequest(
+            inquiry.subject, Action.READ, resource.name, inquiry.question.purpose, inquiry.moment
+        )
+        return decide(request, inquiry.bundle, self._rehearsal.proposed)
+
+    def _covering(self, inquiry: _Inquiry, permit: Permit) -> tuple[Instrument, ...]:
+        if not permit.view.needs_instruments():
+            return ()
+        day = inquiry.moment.astimezone(inquiry.bundle.catalogue.time_zone).date()
+        return self._instruments.in_force(inquiry.subject.agreement.agency, inquiry.question.purpose, day)
+
+    def _describe(self, inquiry: _Inquiry) -> _Found:
+        resources = inquiry.bundle.catalogue.resources
+        decided = {name: (resource, self._decide(inquiry, resource)) for name, resource in resources.items()}
+        rules = {rule for _, decision in decided.values() if isinstance(decision, Permit) for rule in decision.rules}
+        policy = self._stands_on(inquiry, tuple(sorted(rules)))
+        return _Found(rendering.describe(decided, inquiry.question.purpose, policy), (), None, None, None)
+
+    def _search(
+        self,
+        inquiry: _Inquiry,
+        search: Search,
+        resource: Resource,
+        permit: Permit,
+        planner: Planner,
+        covering: tuple[Instrument, ...],
+        policy: Policy,
+    ) -> _Found:
+        bound = (inquiry.subject.client, search.purpose, search.resource, _query_digest(search))
+        after = None if search.cursor is None else self._resume(inquiry, search.cursor, bound)
+        plan = planner.search(permit.view, search, covering, after)
+        rows = self._records.query(plan)
+        page = rows[: plan.limit]
+        follows = len(rows) > plan.limit
+        cursor = self._cursor(inquiry, page[-1], plan, permit, resource, bound) if follows else None
+        renderer = Renderer(self._ids, resource, inquiry.subject.client, search.purpose)
+        body = renderer.search(Page(page, plan.fields, cursor), permit, policy)
+        return _Found(body, page, permit, plan, resource)
+
+    def _lookup(
+        self,
+        inquiry: _Inquiry,
+        lookup: Lookup,
+        resource: Resource,
+        permit: Permit,
+        planner: Planner,
+        covering: tuple[Instrument, ...],
+        policy: Policy,
+    ) -> _Found:
+        holder = Holder(inquiry.subject.client, lookup.purpose, resource.name)
+        # An id that was made for nobody is looked up all the same, so that it takes the road of a hidden one.
+        key = self._ids.reveal(lookup.id, holder) or 0
+        plan = planner.lookup(permit.view, key, covering)
+        rows = self._records.query(plan)
+        if not rows:
+            raise NotFound(Code.RECORD_NOT_FOUND, "It does not exist, or is not part of your view.")
+        renderer = Renderer(self._ids, resource, inquiry.subject.client, lookup.purpose)
+        body = renderer.lookup(rows[0], plan.fields, permit, policy)
+        return _Found(body, rows, permit, plan, resource)
+
+    def _stands_on(self, inquiry: _Inquiry, rules: tuple[str, ...]) -> Policy:
+        day = self._rehearsal.day
+        as_of = None if day is None else f"rehearsal as of {day.isoformat()}"
+        return Policy(inquiry.bundle.digest, rules, as_of)
+
+    def _resume(self, inquiry: _Inquiry, text: str, bound: tuple[str, ...]) -> Position:
+        cursor = self._cursors.open(text, bound)
+        if cursor.bundle != inquiry.bundle.digest:
+            raise Malformed(Code.CURSOR_STALE, "Ask again from the first page.")
+        return Position(cursor.values, cursor.key)
+
+    def _cursor(
+        self, inquiry: _Inquiry, row: Row, plan: Plan, permit: Permit, resource: Resource, bound: tuple[str, ...]
+    ) -> str:
+        values = tuple(row.cells[path] for path in plan.sort)
+        room = _CURSOR_ROOM
+        for path in plan.sort:
+            domain = view_domain(resource, permit.view, path)
+            # JSON writes a character in at most six bytes; dates, times and numbers need at most forty.
+            room += 6 * domain.most + 10 if domain and domain.kind in (Kind.TEXT, Kind.CODE) else 40
+        return self._cursors.seal(Cursor(inquiry.bundle.digest, row.key, values), bound, room)
+
+    # --- writing down -------------------------------------------------------------------------------------------
+
+    def _charge(self, inquiry: _Inquiry, found: _Found) -> limits.Charge | None:
+        """Count what a page costs: persons where the view shows who a person is, else records."""
+        if found.permit is None or found.resource is None or not found.permit.budgets:
+            return None
+        view = found.permit.view
+        identifying = inquiry.bundle.catalogue.identifying
+        shown = view.shown | view.masked.keys()
+        by_person = any(field.sensitivity in identifying for path, field in found.resource.paths() if path in shown)
+        keys = {row.person if by_person else row.key for row in found.rows}
+        prefix = "p" if by_person else f"r-{found.resource.name[:8]}-"
+        marks = tuple(prefix + self._openings.index_of(key).hex() for key in keys)
+        day = inquiry.now.astimezone(inquiry.bundle.catalogue.time_zone).date()
+        at_most = min(budget.at_most for budget in found.permit.budgets)
+        return limits.Charge(inquiry.subject.agreement.id, day, at_most, marks)
+
+    def _entry(self, inquiry: _Inquiry, found: _Found) -> Entry:
+        facts = self._facts(inquiry)
+        if found.permit is not None:
+            view = found.permit.view
+            facts |= {
+                "rules": list(found.permit.rules),
+                "documents": list(found.permit.documents),
+                "shown": sorted(view.shown),
+                "masked": {path: mask.value for path, mask in view.masked.items()},
+                "withheld": sorted(view.withheld),
+            }
+        if found.plan is not None:
+            facts["plan"] = found.plan.statement.digest
+        for row in found.rows:
+            for path in row.defects:
+                self._telemetry.defect(path)
+        persons = {row.person for row in found.rows}
+        facts |= {"records": len(found.rows), "persons": len(persons)}
+        resource = found.resource.name if found.resource else None
+        openings = (
+            *self._asked(inquiry),
+            Opening("body", hashlib.sha256(found.body).hexdigest()),
+            *(
+                Opening("record", {"resource": resource, "key": row.key, "person": row.person}, row.person)
+                for row in found.rows
+            ),
+        )
+        facts["duration_ms"] = _elapsed(inquiry.circumstances)
+        return Entry(_action(inquiry), "permit", "disclosed", inquiry.now, inquiry.subject, facts, openings)
+
+    def _refuse(self, inquiry: _Inquiry, refusal: Refusal) -> LoggedRefusal:
+        facts = self._facts(inquiry)
+        facts |= {
+            "rules": [reason.rule for reason in refusal.reasons],
+            "records": 0,
+            "persons": 0,
+            "duration_ms": _elapsed(inquiry.circumstances),
+        }
+        decision = "deny" if isinstance(refusal, Denied) else "refuse"
+        openings = self._asked(inquiry)
+        entry = Entry(_action(inquiry), decision, refusal.code, inquiry.now, inquiry.subject, facts, openings)
+        return LoggedRefusal(refusal, self._log.append(entry))
+
+    def _facts(self, inquiry: _Inquiry) -> dict[str, Json]:
+        question = inquiry.question
+        facts: dict[str, Json] = {"purpose": question.purpose, "bundle": inquiry.bundle.digest}
+        known = not isinstance(question, Describe) and question.resource in inquiry.bundle.catalogue.resources
+        if known and not isinstance(question, Describe):
+            facts["resource"] = question.resource
+        if self._rehearsal.day is not None:
+            facts["rehearsal"] = self._rehearsal.day.isoformat()
+        if self._rehearsal.proposed:
+            facts["with"] = sorted(self._rehearsal.proposed)
+        return facts
+
+    def _asked(self, inquiry: _Inquiry) -> tuple[Opening, ...]:
+        question = inquiry.question
+        openings = (
+            *_personal(inquiry.subject, inquiry.circumstances),
+            Opening("question", _told(question)),
+        )
+        return openings if question.case is None else (*openings, Opening("case", question.case))
+
+
+def _personal(subject: Subject, circumstances: Circumstances) -> tuple[Opening, ...]:
+    source = Opening("source", circumstances.source)
+    return (source,) if subject.officer is None else (source, Opening("officer", subject.officer))
+
+
+def _action(inquiry: _Inquiry) -> str:
+    return "describe" if isinstance(inquiry.question, Describe) else "read"
+
+
+def _told(question: Question) -> Json:
+    """Write a question down as it was asked; the case has an opening of its own."""
+    match question:
+        case Search():
+            return {
+                "resource": question.resource,
+                "filter": None if question.filter is None else _filter(question.filter),
+                "sort": [("-" if key.descending else "") + key.field for key in question.sort],
+                "fields": list(question.fields),
+                "limit": question.limit,
+                "cursor": question.cursor,
+            }
+        case Lookup():
+            return {"resource": question.resource, "id": question.id}
+        case Describe():
+            return {}
+
+
+def _filter(asked: Filter) -> Json:
+    match asked:
+        case Compare(field, operator, operand):
+            # Numbers beyond what canonical JSON can hold are kept as text.
+            return {field: {operator: operand if isinstance(operand, str | bool) else str(operand)}}
+        case Not(part):
+            return {"not": _filter(part)}
+        case AllOf(parts):
+            return {"and": [_filter(part) for part in parts]}
+        case AnyOf(parts):
+            return {"or": [_filter(part) for part in parts]}
+
+
+def _elapsed(circumstances: Circumstances) -> float:
+    return round((time.monotonic() - circumstances.began) * 1000, 2)
+
+
+def _query_digest(search: Search) -> str:
+    """Digest what a cursor belongs to: the query, without the cursor and the page's size."""
+    asked = replace(search, cursor=None, limit=0, case=None)
+    return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _planner(bundle: Bundle, resource: str, dialect: Dialect) -> Planner:
+    return Planner(bundle.catalogue.resources[resource], dialect)

@@ -1,0 +1,1 @@
+"""Who is asking: clients, the agreements that they stand under, and their tokens."""

@@ -1,0 +1,120 @@
+"""The register of clients and their agreements."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from joserfc.jwk import ECKey, OKPKey
+
+from gateway import store as tables
+from gateway.access import Agreement, AgreementState
+from gateway.errors import ConfigurationError
+from gateway.store import Store
+
+ACTIVE, SUSPENDED = "active", "suspended"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,58}")
+# An originating agency identifier of the FBI's NCIC has nine letters and digits (CJIS Security Policy, IA-0).
+_ORI = re.compile(r"[A-Z0-9]{9}")
+PublicKey = ECKey | OKPKey
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered program of an agency, with its public key and its agreement."""
+
+    id: str
+    active: bool
+    public_key: dict[str, Any]
+    agreement: Agreement
+
+
+class Clients:
+    """Registers clients, and finds them as they are at this moment."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, client_id: str, public_key: PublicKey, agreement: Agreement) -> None:
+        """Register a client under a new agreement."""
+        if not _NAME.fullmatch(client_id):
+            raise ConfigurationError("a client's id is of small letters, digits and hyphens, at most 59")
+        if not _ORI.fullmatch(agreement.ori):
+            raise ConfigurationError("an ORI has nine capital letters and digits")
+        if agreement.until is not None and agreement.until <= agreement.starts:
+            raise ConfigurationError("an agreement must end after it starts")
+        if self.find(client_id) is not None:
+            raise ConfigurationError(f"there is a client {client_id} already")
+        with self._store.transaction() as connection:
+            connection.execute(
+                tables.agreement.insert(),
+                {
+                    "agreement_id": agreement.id,
+                    "version": agreement.version,
+                    "agency": agreement.agency,
+                    "component": agreement.component,
+                    "ori": agreement.ori,
+                    "mission": agreement.mission,
+                    "criminal_justice_agency": agreement.criminal_justice_agency,
+                    "purposes": sorted(agreement.purposes),
+                    "starts": agreement.starts,
+                    "until": agreement.until,
+                    "state": agreement.state.value,
+                },
+            )
+            row = {
+                "client_id": client_id,
+                "agreement_id": agreement.id,
+                "public_key": public_key.as_dict(private=False),
+                "state": ACTIVE,
+            }
+            connection.execute(tables.client.insert(), row)
+
+    def set_state(self, client_id: str, state: str) -> None:
+        """Suspend or resume a client; it holds from the client's next request."""
+        table = tables.client
+        with self._store.transaction() as connection:
+            changed = connection.execute(table.update().where(table.c.client_id == client_id).values(state=state))
+        if changed.rowcount != 1:
+            raise ConfigurationError(f"there is no client {client_id}")
+
+    def find(self, client_id: str) -> Client | None:
+        """Read a client and its agreement."""
+        with self._store.reading() as connection:
+            row = connection.execute(_FIND, {"client_id": client_id}).one_or_none()
+        return None if row is None else _client(row)
+
+    def all(self) -> tuple[Client, ...]:
+        """Read all clients."""
+        with self._store.reading() as connection:
+            return tuple(_client(row) for row in connection.execute(_ALL))
+
+
+_ALL = (
+    sa.select(tables.client, *(c for c in tables.agreement.c if c.name != "state"))
+    .add_columns(tables.agreement.c.state.label("agreement_state"))
+    .join(tables.agreement, tables.agreement.c.agreement_id == tables.client.c.agreement_id)
+    .order_by(tables.client.c.client_id)
+)
+_FIND = _ALL.where(tables.client.c.client_id == sa.bindparam("client_id"))
+
+
+def _client(row: sa.Row[Any]) -> Client:
+    return Client(
+        id=row.client_id,
+        active=row.state == ACTIVE,
+        public_key=row.public_key,
+        agreement=Agreement(
+            id=row.agreement_id,
+            version=row.version,
+            agency=row.agency,
+            component=row.component,
+            ori=row.ori,
+            mission=row.mission,
+            criminal_justice_agency=row.criminal_justice_agency,
+            purposes=frozenset(row.purposes),
+            starts=row.starts,
+            until=row.until,
+            state=AgreementState(row.agreement_state),
+        ),
+    )

@@ -1,0 +1,41 @@
+"""Disclosure budgets: how many persons an agreement may be shown in a day, kept durably."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from gateway import store as tables
+from gateway.errors import Code, Throttled
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a page would cost: its distinct persons (or records) on a local day, and what the day may hold."""
+
+    agreement: str
+    day: date
+    at_most: int
+    marks: Sequence[str]
+
+
+def settle(charge: Charge, connection: Connection) -> None:
+    """Charge a page, whole or not at all; what was shown before on the same day costs nothing.
+
+    Raise Throttled, which undoes the transaction, if the day would hold more than it may. The agreement's row is
+    locked, so that two pages at once can't each take the last place.
+    """
+    if not charge.marks:
+        return
+    lock = sa.select(tables.agreement.c.agreement_id).where(tables.agreement.c.agreement_id == charge.agreement)
+    connection.execute(lock.with_for_update())
+    rows = [{"agreement_id": charge.agreement, "day": charge.day, "mark": mark} for mark in sorted(set(charge.marks))]
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    connection.execute(insert(tables.budget_mark).on_conflict_do_nothing(), rows)
+    marks = tables.budget_mark
+    mine = sa.select(sa.func.count()).where(marks.c.agreement_id == charge.agreement, marks.c.day == charge.day)
+    if (connection.scalar(mine) or 0) > charge.at_most:
+        raise Throttled(Code.BUDGET_SPENT, "Ask for fewer persons, or again tomorrow; the same page costs nothing twice.")

@@ -1,0 +1,1 @@
+"""The data-sharing policy: documents that lawyers write, their meaning, and decisions by them."""

@@ -1,0 +1,234 @@
+"""A policy document: what a lawyer writes in one file, read and checked on its own."""
+
+from collections.abc import Mapping as Dictionary
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+
+from gateway.access import Action
+from gateway.catalogue import Catalogue, Kind, Resource
+from gateway.policy.cel import Reader
+from gateway.policy.condition import TRUE, Condition
+from gateway.policy.lists import CONFIDENCE
+from gateway.strict_yaml import FileError, Mapping, Place, Text, as_mapping, read_file
+
+
+class Status(StrEnum):
+    """Whether a document has ever been in force; a proposed one is evaluated only when it is named."""
+
+    HISTORICAL = "historical"
+    IN_FORCE = "in-force"
+    PROPOSED = "proposed"
+
+
+class Mask(StrEnum):
+    """The forms in which a value can be shown less precisely."""
+
+    YEAR = "year"
+
+
+class Unit(StrEnum):
+    """The spans over which a budget counts."""
+
+    DAY = "day"
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What a document stands on, and how well that is known."""
+
+    instrument: str
+    source: str
+    confidence: str
+    interpretation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One permit or deny.
+
+    For a permit, `fields` are the paths that it shows and `masks` those that it shows in a form only. For a deny,
+    `fields` are the paths that it withholds; none means that it denies the rows.
+    """
+
+    id: str
+    document: str
+    place: Place
+    permits: bool
+    action: Action
+    resource: str
+    purposes: frozenset[str] | None
+    rows: Condition
+    fields: frozenset[str]
+    masks: Dictionary[str, Mask]
+    because: str
+
+    @property
+    def name(self) -> str:
+        """The rule's full name, `document/rule`."""
+        return f"{self.document}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most so many distinct persons (records, where the view shows no person) in the unit."""
+
+    at_most: int
+    per: Unit
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A policy document; `until` is exclusive, dates are local to the city."""
+
+    name: str
+    title: str
+    place: Place
+    status: Status
+    authority: Authority
+    starts: date
+    until: date | None
+    replaces: tuple[str, ...]
+    subjects: Condition
+    rules: tuple[Rule, ...]
+    budgets: tuple[Budget, ...]
+
+    def effective(self, day: date) -> bool:
+        """Whether the document's dates cover a local day."""
+        return self.starts <= day and (self.until is None or day < self.until)
+
+
+_DOCUMENT = ("policy", "title", "status", "authority", "effective", "subjects")
+_PERMIT = ("id", "permit", "resource", "because")
+_DENY = ("id", "deny", "resource", "because")
+
+
+def load(path: Path, root: Path, catalogue: Catalogue, reader: Reader) -> tuple[Document, bytes]:
+    """Read one document; return it with the file's bytes; raise FileError."""
+    top, content = read_file(path, root)
+    top.closed(required=_DOCUMENT, optional=("replaces", "rules", "obligations"))
+    name = top.text("policy")
+    if name.value != path.stem:
+        raise FileError(name.place, f"the policy must be named as its file, '{path.stem}'")
+    starts, until = _effective(top.mapping("effective"))
+    return (
+        Document(
+            name=name.value,
+            title=top.string("title"),
+            place=top.place,
+            status=Status(top.text("status").one_of(tuple(Status))),
+            authority=_authority(top.mapping("authority")),
+            starts=starts,
+            until=until,
+            replaces=tuple(text.value for text in top.texts("replaces")),
+            subjects=reader.subjects(top.text("subjects")),
+            rules=_rules(top, name.value, catalogue, reader),
+            budgets=_budgets(top, name.value),
+        ),
+        content,
+    )
+
+
+def _effective(spec: Mapping) -> tuple[date, date | None]:
+    spec.closed(required=("from",), optional=("until",))
+    starts = spec.text("from").date()
+    until = spec.text("until").date() if "until" in spec.items else None
+    if until is not None and until <= starts:
+        raise FileError(spec.keys["until"], "'until' is exclusive and must lie after 'from'")
+    return starts, until
+
+
+def _authority(spec: Mapping) -> Authority:
+    spec.closed(required=("instrument", "source", "confidence"), optional=("interpretation",))
+    return Authority(
+        instrument=spec.string("instrument"),
+        source=spec.string("source"),
+        confidence=spec.text("confidence").one_of(CONFIDENCE),
+        interpretation=" ".join(spec.string("interpretation").split()),
+    )
+
+
+def _rules(top: Mapping, document: str, catalogue: Catalogue, reader: Reader) -> tuple[Rule, ...]:
+    rules: dict[str, Rule] = {}
+    for item in top.sequence("rules"):
+        rule = _rule(as_mapping(item), document, catalogue, reader)
+        if rule.id in rules:
+            raise FileError(rule.place, f"the rule '{rule.id}' stands here twice")
+        rules[rule.id] = rule
+    return tuple(rules.values())
+
+
+def _rule(spec: Mapping, document: str, catalogue: Catalogue, reader: Reader) -> Rule:
+    permits = "permit" in spec.items
+    if permits:
+        spec.closed(required=_PERMIT, optional=("purposes", "rows", "show", "mask"))
+    else:
+        spec.closed(required=_DENY, optional=("purposes", "rows", "fields"))
+    resource = catalogue.resources[spec.text("resource").one_of(tuple(catalogue.resources))]
+    action = Action(spec.text("permit" if permits else "deny").one_of(tuple(Action)))
+    masks = _masks(spec.mapping("mask"), resource)
+    fields = _paths(spec.texts("show" if permits else "fields"), resource, catalogue) - masks.keys()
+    if permits and action is Action.READ and not fields | masks.keys():
+        raise FileError(spec.place, "a permit to read must 'show' or 'mask' at least one field")
+    return Rule(
+        id=spec.string("id"),
+        document=document,
+        place=spec.place,
+        permits=permits,
+        action=action,
+        resource=resource.name,
+        purposes=_purposes(spec, catalogue),
+        rows=reader.rows(spec.text("rows"), resource) if "rows" in spec.items else TRUE,
+        fields=fields,
+        masks=masks,
+        because=" ".join(spec.string("because").split()),
+    )
+
+
+def _purposes(spec: Mapping, catalogue: Catalogue) -> frozenset[str] | None:
+    purposes = frozenset(text.one_of(tuple(catalogue.purposes)) for text in spec.texts("purposes"))
+    return purposes or None
+
+
+def _paths(names: tuple[Text, ...], resource: Resource, catalogue: Catalogue) -> frozenset[str]:
+    """Expand classes, relations and field names to paths."""
+    paths = dict(resource.paths())
+    chosen: set[str] = set()
+    for name in names:
+        if name.value in catalogue.classes:
+            chosen |= {path for path, field in paths.items() if field.sensitivity == name.value}
+        elif name.value in resource.relations:
+            chosen |= {path for path in paths if path.startswith(f"{name.value}.")}
+        elif name.value in paths:
+            chosen.add(name.value)
+        else:
+            raise FileError(name.place, f"'{name.value}' is no class, relation or field of {resource.name}")
+    return frozenset(chosen)
+
+
+def _masks(spec: Mapping, resource: Resource) -> dict[str, Mask]:
+    paths = dict(resource.paths())
+    masks: dict[str, Mask] = {}
+    for path in spec.items:
+        if path not in resource.fields:
+            raise FileError(spec.keys[path], f"'{path}' is no field of {resource.name} that can be masked")
+        mask = Mask(spec.text(path).one_of(tuple(Mask)))
+        if paths[path].domain.kind is not Kind.DATE:
+            raise FileError(spec.keys[path], f"'{mask}' masks a date, and '{path}' is none")
+        masks[path] = mask
+    return masks
+
+
+def _budgets(top: Mapping, document: str) -> tuple[Budget, ...]:
+    budgets = []
+    for item in top.sequence("obligations"):
+        obligation = as_mapping(item).closed(required=("persons",)).mapping("persons")
+        obligation.closed(required=("at-most", "per"))
+        at_most = obligation.text("at-most").integer()
+        if at_most < 1:
+            raise FileError(obligation.place, "'at-most' must be at least 1")
+        per = Unit(obligation.text("per").one_of(tuple(Unit)))
+        budgets.append(Budget(at_most, per, document))
+    return tuple(budgets)

@@ -1,0 +1,253 @@
+"""The catalogue's resources as SQL sources: tables, joins, and columns that hold only what their domain allows.
+
+Databases keep values that the gateway can't show or compare alike: `infinity`, `0044 BC`, a BLOB in a text column.
+Every read of a column is guarded so that such a value is null here, and so that no expression over it can fail.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql import ColumnElement
+
+from gateway.catalogue import DATES, MOMENTS, Domain, Field, Join, Kind, Relation, Resource, Scalar
+
+Bool = ColumnElement[bool]
+Value = ColumnElement[Any]
+Parameter = str | int | bool | date | datetime | list[Any] | None
+
+
+class Dialect(StrEnum):
+    """The databases that the gateway speaks to."""
+
+    POSTGRESQL = "postgresql"
+    SQLITE = "sqlite"
+
+
+_POSTGRESQL_TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
+    Kind.TEXT: sa.Text(),
+    Kind.CODE: sa.Text(),
+    Kind.INTEGER: sa.BigInteger(),
+    Kind.KEY: sa.BigInteger(),
+    Kind.BOOLEAN: sa.Boolean(),
+    Kind.DATE: sa.Date(),
+    Kind.TIMESTAMP: sa.DateTime(timezone=True),
+}
+
+_DATE_SHAPE = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+_MOMENT_SHAPE = _DATE_SHAPE + " [0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]"
+
+
+def encode(value: Scalar, dialect: Dialect) -> Parameter:
+    """Turn a value into what the driver binds; SQLite keeps dates and UTC moments as text of one spelling."""
+    if dialect is Dialect.POSTGRESQL:
+        return value
+    match value:
+        case bool():
+            return int(value)
+        case datetime():
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        case date():
+            return value.isoformat()
+        case _:
+            return value
+
+
+def encode_many(values: Iterable[Scalar], dialect: Dialect) -> Parameter:
+    """Turn values into one array parameter; SQLite reads it as JSON."""
+    encoded = [encode(value, dialect) for value in values]
+    return encoded if dialect is Dialect.POSTGRESQL else _json(encoded)
+
+
+def _json(values: list[Any]) -> str:
+    import json  # noqa: PLC0415
+
+    return json.dumps(values)
+
+
+def parameter(name: str, kind: Kind, dialect: Dialect) -> Value:
+    """Name a parameter of a kind."""
+    return sa.bindparam(name, type_=_POSTGRESQL_TYPES[kind] if dialect is Dialect.POSTGRESQL else sa.types.NullType())
+
+
+def constant(value: Scalar, kind: Kind, dialect: Dialect) -> Value:
+    """Bind a value that the policy states."""
+    kept = _POSTGRESQL_TYPES[kind] if dialect is Dialect.POSTGRESQL else sa.types.NullType()
+    return sa.literal(encode(value, dialect), type_=kept)
+
+
+def is_one_of(value: Value, name: str, kind: Kind, dialect: Dialect) -> Bool:
+    """Compare a value with the array parameter of that name."""
+    if dialect is Dialect.POSTGRESQL:
+        return value == sa.any_(sa.bindparam(name, type_=postgresql.ARRAY(_POSTGRESQL_TYPES[kind])))
+    listed = sa.func.json_each(sa.bindparam(name)).table_valued("value")
+    return value.in_(sa.select(listed.c.value))
+
+
+def ordered(value: Value, kind: Kind, dialect: Dialect) -> Value:
+    """Give a value the one order that both databases share: texts by code point."""
+    if kind not in (Kind.TEXT, Kind.CODE):
+        return value
+    return sa.collate(value, "C" if dialect is Dialect.POSTGRESQL else "BINARY")
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A column and the predicate under which its value is in the domain; None where the source enforces it."""
+
+    raw: Value
+    within: Bool | None
+    domain: Domain
+
+    def value(self) -> Value:
+        """Return the value where it is in the domain, else null."""
+        return self.raw if self.within is None else sa.case((self.within, self.raw))
+
+    def where(self, predicate: Bool) -> Bool:
+        """Hold a predicate on the raw column, which keeps its index, to values of the domain."""
+        return predicate if self.within is None else sa.and_(predicate, self.within)
+
+    def defect(self) -> Bool | None:
+        """Whether the source holds a value outside the domain."""
+        if self.within is None:
+            return None
+        return sa.and_(self.raw.is_not(None), self.value().is_(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table with its to-one joins, under names of its own."""
+
+    key: Value
+    tables: dict[str, sa.TableClause | sa.FromClause]
+    joined: sa.FromClause
+    fields: dict[str, Field]
+    dialect: Dialect
+
+    def guarded(self, name: str) -> Guarded:
+        """Return a field's guarded column."""
+        field = self.fields[name]
+        raw: Value = self.tables[field.column.table].c[field.column.name]
+        if field.domain.kind in (Kind.TEXT, Kind.CODE) and self.dialect is Dialect.SQLITE:
+            raw = sa.collate(raw, "BINARY")
+        return Guarded(raw, _within(raw, field, self.dialect), field.domain)
+
+
+def source(
+    table: str, key: str, joins: tuple[Join, ...], fields: dict[str, Field], name: str, dialect: Dialect,
+    extra: tuple[str, ...] = (),
+) -> Source:
+    """Build a source; its aliases start with `name`."""
+    wanted = {table: {key, *extra, *(join.on for join in joins)}} | {join.alias: {join.key} for join in joins}
+    for field in fields.values():
+        wanted[field.column.table].add(field.column.name)
+    base = _aliased(table, wanted[table], name)
+    tables: dict[str, sa.TableClause | sa.FromClause] = {table: base}
+    joined: sa.FromClause = base
+    for join in joins:
+        tables[join.alias] = _aliased(join.table, wanted[join.alias], f"{name}_{join.alias}")
+        joined = joined.outerjoin(tables[join.alias], tables[join.alias].c[join.key] == base.c[join.on])
+    return Source(base.c[key], tables, joined, fields, dialect)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceSource:
+    """A resource with its to-one relations joined: what a row rule and a view select from."""
+
+    base: Source
+    person: Value
+    ones: dict[str, Source]
+    joined: sa.FromClause
+    dialect: Dialect
+
+    def guarded(self, path: str) -> Guarded:
+        """Return the guarded column of a path, `field` or `relation.field`."""
+        relation, _, name = path.rpartition(".")
+        return self.ones[relation].guarded(name) if relation else self.base.guarded(name)
+
+
+def resource_source(resource: Resource, dialect: Dialect) -> ResourceSource:
+    """Join a resource, its to-one joins and its to-one relations; each adds no row and removes none."""
+    base = source(
+        resource.table, resource.key, resource.joins, resource.fields, resource.name, dialect, (resource.person,)
+    )
+    joined = base.joined
+    ones = {}
+    for relation in resource.relations.values():
+        if not relation.many:
+            one = related_source(relation, f"{resource.name}_{relation.name}", dialect)
+            joined = joined.outerjoin(one.joined, one.key == base.key)
+            ones[relation.name] = one
+    return ResourceSource(base, base.tables[resource.table].c[resource.person], ones, joined, dialect)
+
+
+def related_source(relation: Relation, name: str, dialect: Dialect) -> Source:
+    """Build the source of a relation; its key is the column that names the record."""
+    extra = (relation.key, relation.order)
+    return source(relation.table, relation.match, relation.joins, relation.fields, name, dialect, extra)
+
+
+def _aliased(table: str, columns: set[str], name: str) -> sa.FromClause:
+    return sa.table(table, *(sa.column(column) for column in sorted(columns))).alias(name)
+
+
+def _within(raw: Value, field: Field, dialect: Dialect) -> Bool | None:
+    if dialect is Dialect.POSTGRESQL:
+        return None if field.enforced else _within_postgresql(raw, field.domain)
+    return _within_sqlite(raw, field.domain)
+
+
+def _number(value: int) -> Value:
+    return sa.literal_column(str(value))
+
+
+def _text(value: str) -> Value:
+    """Write a text of the gateway's own, or of the catalogue, into the statement."""
+    return sa.literal_column("'" + value.replace("'", "''") + "'")
+
+
+def _codes(raw: Value, domain: Domain) -> Bool:
+    return raw.in_([_text(code) for code in domain.codes])
+
+
+def _within_postgresql(raw: Value, domain: Domain) -> Bool | None:
+    match domain.kind:
+        case Kind.TEXT:
+            return sa.func.char_length(raw) <= _number(domain.most)
+        case Kind.CODE:
+            return _codes(raw, domain)
+        case Kind.INTEGER | Kind.KEY:
+            return raw.between(_number(domain.low), _number(domain.high))
+        case Kind.DATE:
+            return raw.between(_text(DATES[0].isoformat()), _text(DATES[1].isoformat()))
+        case Kind.TIMESTAMP:
+            return raw.between(_text(MOMENTS[0].isoformat()), _text(MOMENTS[1].isoformat()))
+        case Kind.BOOLEAN:
+            return None
+
+
+def _within_sqlite(raw: Value, domain: Domain) -> Bool:
+    """SQLite columns hold any type: ask for the storage class first, then the range."""
+    kind = sa.func.typeof(raw)
+    match domain.kind:
+        case Kind.TEXT:
+            whole = sa.func.instr(raw, sa.func.char(_number(0))) == _number(0)
+            return sa.and_(kind == _text("text"), sa.func.length(raw) <= _number(domain.most), whole)
+        case Kind.CODE:
+            return _codes(raw, domain)
+        case Kind.INTEGER | Kind.KEY:
+            return sa.and_(kind == _text("integer"), raw.between(_number(domain.low), _number(domain.high)))
+        case Kind.BOOLEAN:
+            return sa.and_(kind == _text("integer"), raw.in_([_number(0), _number(1)]))
+        case Kind.DATE:
+            low, high = (str(encode(bound, Dialect.SQLITE)) for bound in DATES)
+            real = sa.func.date(raw) == raw
+            return sa.and_(raw.op("GLOB")(_text(_DATE_SHAPE)), real, raw.between(_text(low), _text(high)))
+        case Kind.TIMESTAMP:
+            low, high = (str(encode(bound, Dialect.SQLITE)) for bound in MOMENTS)
+            real = sa.func.strftime(_text("%Y-%m-%d %H:%M:%S"), raw) == sa.func.substr(raw, _number(1), _number(19))
+            return sa.and_(raw.op("GLOB")(_text(_MOMENT_SHAPE)), real, raw.between(_text(low), _text(high)))

@@ -1,0 +1,1 @@
+"""The arrest database, which the gateway only reads."""

@@ -1,0 +1,239 @@
+"""The gateway's own database: its tables, its connections, and what it must promise before it is trusted.
+
+It holds clients, agreements, instruments, budgets and the log. Arrest records are never in it.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Column, Table
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from gateway.errors import ConfigurationError, Unavailable
+
+SCHEMA_VERSION = 1
+# An arbitrary number that names the lock; PostgreSQL's advisory locks are numbers.
+_LIMITER_LOCK = 0x6C696D69
+
+metadata = sa.MetaData()
+
+schema_version = Table("schema_version", metadata, Column("version", sa.Integer, primary_key=True))
+
+agreement = Table(
+    "agreement",
+    metadata,
+    Column("agreement_id", sa.String(60), primary_key=True),
+    Column("version", sa.Integer, nullable=False),
+    Column("agency", sa.String(60), nullable=False),
+    Column("component", sa.String(60), nullable=False),
+    Column("ori", sa.String(9), nullable=False),
+    Column("mission", sa.String(60), nullable=False),
+    Column("criminal_justice_agency", sa.Boolean, nullable=False),
+    Column("purposes", sa.JSON, nullable=False),
+    Column("starts", sa.Date, nullable=False),
+    Column("until", sa.Date),
+    Column("state", sa.String(20), nullable=False),
+)
+
+client = Table(
+    "client",
+    metadata,
+    Column("client_id", sa.String(60), primary_key=True),
+    Column("agreement_id", sa.ForeignKey("agreement.agreement_id"), nullable=False),
+    Column("public_key", sa.JSON, nullable=False),
+    Column("state", sa.String(20), nullable=False),
+)
+
+assertion = Table(
+    "assertion",
+    metadata,
+    Column("client_id", sa.String(60), primary_key=True),
+    Column("jti", sa.String(128), primary_key=True),
+    Column("expires_at", sa.BigInteger, nullable=False),
+)
+
+instrument = Table(
+    "instrument",
+    metadata,
+    Column("instrument_id", sa.String(32), primary_key=True),
+    Column("person_id", sa.BigInteger, nullable=False, index=True),
+    Column("agency", sa.String(60), nullable=False),
+    Column("purpose", sa.String(60), nullable=False),
+    Column("kind", sa.String(20), nullable=False),
+    Column("signer", sa.String(40), nullable=False),
+    Column("document_sha256", sa.String(64), nullable=False),
+    Column("issued_on", sa.Date, nullable=False),
+    Column("expires_on", sa.Date, nullable=False),
+    Column("added_by", sa.String(60), nullable=False),
+    Column("confirmed_by", sa.String(60)),
+    sa.CheckConstraint("confirmed_by IS NULL OR confirmed_by <> added_by", name="two_officers"),
+)
+
+budget_mark = Table(
+    "budget_mark",
+    metadata,
+    Column("agreement_id", sa.String(60), primary_key=True),
+    Column("day", sa.Date, primary_key=True),
+    Column("mark", sa.String(80), primary_key=True),
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("entry_id", sa.String(32), primary_key=True),
+    Column("leaf", sa.LargeBinary, nullable=False),
+)
+
+opening = Table(
+    "opening",
+    metadata,
+    Column("entry_id", sa.String(32), primary_key=True),
+    Column("position", sa.Integer, primary_key=True),
+    Column("commitment", sa.LargeBinary, nullable=False),
+    Column("salt", sa.LargeBinary),
+    Column("sealed", sa.LargeBinary),
+    Column("person_index", sa.LargeBinary, index=True),
+)
+
+# Entries that wait for their place in the tree.
+pending = Table("pending", metadata, Column("entry_id", sa.String(32), primary_key=True))
+
+leaf = Table(
+    "leaf",
+    metadata,
+    Column("leaf_index", sa.BigInteger, primary_key=True, autoincrement=False),
+    Column("entry_id", sa.String(32), nullable=False, unique=True),
+    Column("leaf_hash", sa.LargeBinary, nullable=False),
+)
+
+tree_head = Table(
+    "tree_head",
+    metadata,
+    Column("only", sa.Integer, primary_key=True),
+    Column("origin", sa.String(200), nullable=False),
+    Column("size", sa.BigInteger, nullable=False),
+    Column("frontier", sa.LargeBinary, nullable=False),
+    Column("sealed_at", sa.DateTime(timezone=True)),
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    Column("note", sa.Text, nullable=False),
+)
+
+
+class Store:
+    """Connections to the gateway's database; any failure of it is the constant refusal `Unavailable`."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.sqlite = self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Run a block in one transaction; it is durable when the block has been left without an error."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise Unavailable from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read single statements, each of its own snapshot."""
+        try:
+            with self._autocommit.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise Unavailable from error
+
+    def create(self, origin: str, frontier: bytes) -> None:
+        """Make the tables of a new store; an existing one is left as it is."""
+        metadata.create_all(self.engine)
+        with self.transaction() as connection:
+            if connection.scalar(sa.select(sa.func.count()).select_from(schema_version)):
+                return
+            connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+            connection.execute(tree_head.insert().values(only=1, origin=origin, size=0, frontier=frontier))
+
+    def check(self) -> None:
+        """Refuse a store of another version, and one that may lose what it has acknowledged."""
+        try:
+            with self.engine.connect() as connection:
+                version = connection.scalar(sa.select(schema_version.c.version))
+                unsafe = _unsafe_sqlite(connection) if self.sqlite else _unsafe_postgresql(connection)
+        except SQLAlchemyError as error:
+            raise ConfigurationError(
+                "the gateway's store can't be read; is GATEWAY_STORE_URL right, and was 'gateway init' run?"
+            ) from error
+        if version != SCHEMA_VERSION:
+            raise ConfigurationError(f"the store has schema version {version}, this gateway needs {SCHEMA_VERSION}")
+        if unsafe:
+            raise ConfigurationError(f"the store may lose commits: {unsafe}")
+
+    def claim_only_process(self) -> object:
+        """Hold, while the returned object lives, the place of the only process that counts requests in its memory.
+
+        Two such processes would each grant the whole limit.
+        """
+        refusal = ConfigurationError(
+            "another process counts requests in its own memory over the same store: with several processes set "
+            "GATEWAY_LIMITER_STORAGE to a Redis or Valkey URL"
+        )
+        if not self.sqlite:
+            connection = self._autocommit.connect()
+            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_LIMITER_LOCK))):
+                connection.close()
+                raise refusal
+            return connection
+        path = Path(str(self.engine.url.database) + ".limiter-lock")
+        file = path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise refusal from None
+        return file
+
+
+def _engine(url: str) -> Engine:
+    """Open an engine whose errors never carry a bound value."""
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, hide_parameters=True, pool_size=16, max_overflow=0, pool_timeout=5)
+    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": 10})
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _unsafe_sqlite(connection: Connection) -> str | None:
+    full = 2
+    synchronous: Any = connection.exec_driver_sql("PRAGMA synchronous").scalar()
+    return None if synchronous >= full else "PRAGMA synchronous is below FULL"
+
+
+def _unsafe_postgresql(connection: Connection) -> str | None:
+    for setting in ("synchronous_commit", "fsync", "full_page_writes"):
+        if connection.exec_driver_sql(f"SHOW {setting}").scalar() == "off":
+            return f"{setting} is off"
+    return None

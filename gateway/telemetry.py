@@ -1,0 +1,104 @@
+"""Telemetry: one canonical JSON line a request and a few counters; never a record's value or a search term."""
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+
+def configure() -> None:
+    """Write structlog's events as JSON to standard error; silence libraries that would repeat a request."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    for name in ("werkzeug", "flask-limiter", "authlib", "sqlalchemy.engine"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLine:
+    """What is said of a request: the route's pattern and not its path, codes and not texts."""
+
+    route: str
+    method: str
+    status: int
+    code: str
+    client: str | None
+    entry: str | None
+    seconds: float
+
+
+class Telemetry:
+    """The counters of one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "gateway_requests", "Requests by route, status and code", ["route", "status", "code"], registry=self._registry
+        )
+        self._seconds = Histogram("gateway_request_seconds", "Seconds to an answer", ["route"], registry=self._registry)
+        self._defects = Counter(
+            "gateway_source_defects", "Values outside their domain, by field", ["field"], registry=self._registry
+        )
+        self._policy = Gauge(
+            "gateway_policy_refused",
+            "1 while the policy on disk is refused and the last good one stays in force",
+            multiprocess_mode="max",
+            registry=self._registry,
+        )
+
+    def request(self, line: RequestLine) -> None:
+        """Write the canonical line of a request, and count it."""
+        self._requests.labels(line.route, str(line.status), line.code).inc()
+        self._seconds.labels(line.route).observe(line.seconds)
+        structlog.get_logger().info(
+            "request",
+            route=line.route,
+            method=line.method,
+            status=line.status,
+            code=line.code,
+            client=line.client,
+            entry=line.entry,
+            seconds=round(line.seconds, 6),
+        )
+
+    def defect(self, field: str) -> None:
+        """Report a value of the source that lies outside its domain; the value is not said."""
+        self._defects.labels(field).inc()
+        structlog.get_logger().warning("source-defect", field=field)
+
+    def failure(self, error: BaseException) -> None:
+        """Report an error that nobody expected, by its type and place; its text may hold what must not be said."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
+        structlog.get_logger().error("failure", type=type(error).__name__, place=place)
+
+    def policy_refused(self, place: str) -> None:
+        """Report that the policy on disk can't be accepted."""
+        self._policy.set(1)
+        structlog.get_logger().error("policy-refused", message=place)
+
+    def policy_accepted(self, digest: str) -> None:
+        """Report the policy that is in force."""
+        self._policy.set(0)
+        structlog.get_logger().info("policy-in-force", bundle=digest)
+
+    def exposition(self) -> bytes:
+        """Return the counters in Prometheus's text format, of all processes where a directory is shared."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the library leaves it untyped
+        return generate_latest(registry)

@@ -1,0 +1,101 @@
+"""The data API, /v1: each request walks one road, and only what the door gave may be sent."""
+
+import time
+from collections.abc import Callable
+
+from flask import Blueprint, Response, g, request
+
+from gateway.access import Question
+from gateway.disclosure import Answer, Circumstances, Custodian
+from gateway.errors import Code, Malformed, Throttled, Unauthenticated
+from gateway.identity.tokens import AccessTokens
+from gateway.web import parse
+from gateway.web.problems import SentAnswer, send, unavailable
+from gateway.web.throttle import Throttle
+
+_BEARER = "Bearer "
+
+
+def circumstances() -> Circumstances:
+    """Return how this request came."""
+    return Circumstances(request.remote_addr or "unknown", g.began)
+
+
+def blueprint(custodian: Custodian, tokens: AccessTokens, throttle: Throttle) -> Blueprint:
+    """Build the routes of /v1."""
+    api = Blueprint("api", __name__, url_prefix="/v1")
+    road = _Road(custodian, tokens, throttle)
+
+    @api.get("/resources")
+    def resources() -> Response:
+        return road.walk(lambda: parse.describe(request))
+
+    @api.post("/<resource>/search")
+    def search(resource: str) -> Response:
+        return road.walk(lambda: parse.search(request, resource))
+
+    @api.get("/<resource>/<identifier>")
+    def record(resource: str, identifier: str) -> Response:
+        return road.walk(lambda: parse.lookup(request, resource, identifier))
+
+    @api.after_request
+    def only_from_the_door(response: Response) -> Response:
+        """A route that forgot the road answers nothing."""
+        return response if isinstance(response, SentAnswer) else unavailable()
+
+    return api
+
+
+class _Road:
+    """Authenticate, throttle, parse, disclose; in this order, so that a stranger's JSON is never read."""
+
+    def __init__(self, custodian: Custodian, tokens: AccessTokens, throttle: Throttle) -> None:
+        self._custodian = custodian
+        self._tokens = tokens
+        self._throttle = throttle
+
+    def walk(self, read: Callable[[], Question]) -> SentAnswer:
+        """Answer a request."""
+        answer = self._answer(read)
+        sent = send(answer)
+        sent.headers["RateLimit-Policy"] = self._throttle.policy()
+        return sent
+
+    def _answer(self, read: Callable[[], Question]) -> Answer:
+        came = circumstances()
+        try:
+            subject = self._tokens.subject(_bearer())
+        except Unauthenticated as refusal:
+            return self._custodian.refuse_unknown(refusal, came, action="read")
+        g.subject = subject
+        try:
+            self._throttle.check_client(subject.client)
+        except Throttled as refusal:
+            return self._custodian.refuse_throttled(refusal, subject, came)
+        try:
+            question = read()
+        except Malformed as refusal:
+            stated = _stated_purpose()
+            return self._custodian.refuse(refusal, subject, came, action="read", purpose=stated)
+        return self._custodian.disclose(question, subject, came)
+
+
+def _bearer() -> str:
+    """Return the access token (RFC 6750, section 2.1)."""
+    header = request.headers.get("Authorization", "")
+    token = header.removeprefix(_BEARER)
+    if not header.startswith(_BEARER) or not token.isascii() or " " in token or not token:
+        raise Unauthenticated(Code.UNAUTHENTICATED, "Send the header Authorization: Bearer with an access token.")
+    return token
+
+
+def _stated_purpose() -> str | None:
+    try:
+        return parse.purpose(request)
+    except Malformed:
+        return None
+
+
+def begin() -> None:
+    """Note when a request began."""
+    g.began = time.monotonic()

@@ -1,0 +1,128 @@
+"""The authorization server: client_credentials with private_key_jwt; metadata and keys."""
+
+from typing import Any
+
+from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.oauth2.rfc6749 import ClientMixin, grants
+from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
+from flask import Blueprint, Flask, Response, g, jsonify, request
+
+from gateway.access import Subject
+from gateway.disclosure import Custodian
+from gateway.errors import Code, Unauthenticated
+from gateway.identity.tokens import LIFETIME, AccessTokens, AssertionRefused, Assertions, Authenticated
+from gateway.settings import Settings
+from gateway.web.api import circumstances
+
+METHOD = "private_key_jwt"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ALGORITHMS = ["ES256", "EdDSA", "Ed25519"]
+
+
+class _Registered(ClientMixin):  # type: ignore[misc] # Authlib ships no types
+    """A client as Authlib's grant wants to see it."""
+
+    def __init__(self, authenticated: Authenticated) -> None:
+        self.authenticated = authenticated
+
+    def get_client_id(self) -> str:
+        return self.authenticated.client.id
+
+    def get_allowed_scope(self, scope: str | None) -> str:  # noqa: ARG002 -- what may be seen is the policy's to say
+        return ""
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        return grant_type == "client_credentials"
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        return method == METHOD and endpoint == "token"
+
+
+class _ClientCredentials(grants.ClientCredentialsGrant):  # type: ignore[misc] # Authlib ships no types
+    TOKEN_ENDPOINT_AUTH_METHODS = (METHOD,)
+
+
+def blueprint(
+    app: Flask, settings: Settings, custodian: Custodian, assertions: Assertions, tokens: AccessTokens
+) -> Blueprint:
+    """Build the routes of the authorization server, and its metadata (RFC 8414, RFC 9728, RFC 7517)."""
+    oauth = Blueprint("oauth", __name__)
+    server = _server(app, assertions, tokens)
+
+    @oauth.post("/oauth/token")
+    def token() -> Response:
+        response: Response = server.create_token_response()
+        came = circumstances()
+        if response.status_code == 200 and "authenticated" in g:  # noqa: PLR2004 -- HTTP's own number
+            # The entry is durable before the token leaves; a crash in between leaves a token that nobody got.
+            authenticated: Authenticated = g.authenticated
+            subject = Subject(authenticated.client.id, authenticated.client.agreement, authenticated.officer)
+            entry = custodian.note("token", subject, came)
+        else:
+            refusal = Unauthenticated(Code.UNAUTHENTICATED, "The token request was refused.")
+            entry = custodian.refuse_unknown(refusal, came, action="token").entry
+        response.headers["Log-Entry"] = entry.id
+        return response
+
+    @oauth.get("/.well-known/oauth-authorization-server")
+    def authorization_server() -> Response:
+        return jsonify(
+            issuer=settings.issuer,
+            token_endpoint=f"{settings.issuer}/oauth/token",
+            jwks_uri=f"{settings.issuer}/.well-known/jwks.json",
+            response_types_supported=[],
+            grant_types_supported=["client_credentials"],
+            token_endpoint_auth_methods_supported=[METHOD],
+            token_endpoint_auth_signing_alg_values_supported=ALGORITHMS,
+        )
+
+    @oauth.get("/.well-known/oauth-protected-resource")
+    def protected_resource() -> Response:
+        return jsonify(
+            resource=settings.resource_server,
+            authorization_servers=[settings.issuer],
+            bearer_methods_supported=["header"],
+        )
+
+    @oauth.get("/.well-known/jwks.json")
+    def keys() -> Response:
+        return jsonify(tokens.jwks())
+
+    return oauth
+
+
+def _server(app: Flask, assertions: Assertions, tokens: AccessTokens) -> AuthorizationServer:
+    def authenticate(_: Any, asked: Any) -> _Registered:
+        """Authenticate by assertion; every failure is invalid_client, as RFC 6749, section 5.2, has it."""
+        form = asked.payload.data
+        if any(len(values) > 1 for values in request.form.listvalues()):
+            raise InvalidRequestError("A parameter stands there twice.")
+        if form.get("client_assertion_type") != ASSERTION_TYPE or not form.get("client_assertion"):
+            raise InvalidClientError(description=f"Authenticate with {METHOD} (RFC 7523).", status_code=401)
+        try:
+            g.authenticated = assertions.authenticate(form["client_assertion"])
+        except AssertionRefused as refusal:
+            raise InvalidClientError(description=refusal.detail, status_code=401) from None
+        if form.get("client_id", g.authenticated.client.id) != g.authenticated.client.id:
+            raise InvalidClientError(description="client_id and the assertion differ.", status_code=401)
+        return _Registered(g.authenticated)
+
+    def issue(**asked: Any) -> dict[str, Any]:
+        client: _Registered = asked["client"]
+        access_token = tokens.issue(client.authenticated)
+        return {"access_token": access_token, "token_type": "Bearer", "expires_in": LIFETIME}
+
+    def save(token: dict[str, Any], asked: Any) -> None:
+        """Keep nothing: a token proves itself, and its client is looked up at every request."""
+
+    def no_client(_: str) -> None:
+        """Find no client by id alone: only an assertion leads to one."""
+
+    server = AuthorizationServer()
+    server.init_app(app, query_client=no_client, save_token=save)
+    server.register_client_auth_method(METHOD, authenticate)
+    server.register_token_generator("default", issue)
+    server.register_grant(_ClientCredentials)
+    return server
+
+

@@ -1,0 +1,187 @@
+"""Reads HTTP requests into questions: syntax only; what a view holds is not known here."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from flask import Request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from gateway.access import AllOf, AnyOf, Compare, Describe, Filter, Lookup, Not, Search, SortKey
+from gateway.catalogue import storable
+from gateway.errors import Code, Malformed
+
+MAX_BODY = 64 * 1024
+MAX_DEPTH = 8
+MAX_TESTS = 50
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
+MAX_SORT = 3
+MAX_FIELDS = 200
+MAX_CURSOR = 8192
+
+_PURPOSE = re.compile(r"[a-z][a-z-]{0,59}")
+_CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./:_-]{0,59}")
+_MEMBERS = frozenset({"filter", "sort", "fields", "limit", "cursor"})
+
+
+def purpose(request: Request) -> str:
+    """Return the stated purpose; raise Malformed."""
+    value = request.headers.get("Access-Purpose")
+    if value is None:
+        raise Malformed(Code.PURPOSE_MISSING, "Send the header Access-Purpose.")
+    if not _PURPOSE.fullmatch(value):
+        raise Malformed(Code.PURPOSE_UNKNOWN, "Access-Purpose must be one word of the vocabulary, stated once.")
+    return value
+
+
+def case(request: Request) -> str | None:
+    """Return the case number, if one is stated; raise Malformed."""
+    value = request.headers.get("Access-Case")
+    if value is not None and not _CASE.fullmatch(value):
+        raise Malformed(Code.MALFORMED, "Access-Case must be 1 to 60 letters, digits, spaces or ./:_-")
+    return value
+
+
+def describe(request: Request) -> Describe:
+    """Read a question for the caller's views."""
+    _no_parameters(request)
+    return Describe(purpose(request), case(request))
+
+
+def lookup(request: Request, resource: str, identifier: str) -> Lookup:
+    """Read a question for one record."""
+    _no_parameters(request)
+    return Lookup(resource, purpose(request), case(request), identifier)
+
+
+def search(request: Request, resource: str) -> Search:
+    """Read a question for a page of records."""
+    _no_parameters(request)
+    stated, number = purpose(request), case(request)
+    body = _body(request)
+    unknown = body.keys() - _MEMBERS
+    if unknown:
+        raise Malformed(Code.UNKNOWN_PARAMETER, f"The body may hold {', '.join(sorted(_MEMBERS))}.")
+    asked = body.get("filter")
+    return Search(
+        resource=resource,
+        purpose=stated,
+        case=number,
+        filter=None if asked is None else _Filters().read(asked, 1),
+        sort=_sort(body.get("sort", [])),
+        fields=_fields(body.get("fields", [])),
+        limit=_limit(body.get("limit", DEFAULT_PAGE)),
+        cursor=_cursor(body.get("cursor")),
+    )
+
+
+def _no_parameters(request: Request) -> None:
+    if request.args:
+        raise Malformed(Code.UNKNOWN_PARAMETER, "No query parameters are known here.")
+
+
+def _body(request: Request) -> dict[str, Any]:
+    if request.mimetype != "application/json":
+        raise Malformed(Code.NOT_JSON, "Send the question as application/json.")
+    try:
+        content = request.get_data(cache=False)
+        body = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (RequestEntityTooLarge, ClientDisconnected):
+        raise Malformed(Code.TOO_LARGE, f"The body may have {MAX_BODY} bytes.") from None
+    except RecursionError:
+        raise Malformed(Code.TOO_COMPLEX, "The body is nested too deeply.") from None
+    except ValueError:
+        raise Malformed(Code.MALFORMED, "The body is not JSON in UTF-8.") from None
+    if not isinstance(body, dict):
+        raise Malformed(Code.MALFORMED, "The body must be a JSON object.")
+    return body
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise Malformed(Code.MALFORMED, "A member of a JSON object stands there twice.")
+        if not storable(key) or (isinstance(value, str) and not storable(value)):
+            raise Malformed(Code.OUT_OF_DOMAIN, "A text holds NUL or half of a surrogate pair.")
+        found[key] = value
+    return found
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise Malformed(Code.MALFORMED, "NaN and Infinity are not JSON.")
+
+
+class _Filters:
+    """Reads one filter, counting its comparisons."""
+
+    def __init__(self) -> None:
+        self._tests = 0
+
+    def read(self, value: object, depth: int) -> Filter:
+        if depth > MAX_DEPTH:
+            raise Malformed(Code.TOO_COMPLEX, f"A filter may be {MAX_DEPTH} levels deep.")
+        if not isinstance(value, dict) or not value:
+            raise Malformed(Code.MALFORMED, "A filter is a JSON object with at least one member.")
+        parts = [part for name, inner in value.items() for part in self._member(name, inner, depth)]
+        return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
+
+    def _member(self, name: str, inner: object, depth: int) -> Iterator[Filter]:
+        joins: dict[str, Callable[[tuple[Filter, ...]], Filter]] = {"and": AllOf, "or": AnyOf}
+        if name in joins:
+            if not isinstance(inner, list) or not inner:
+                raise Malformed(Code.MALFORMED, "'and' and 'or' take a list with at least one filter.")
+            yield joins[name](tuple(self.read(part, depth + 1) for part in inner))
+        elif name == "not":
+            yield Not(self.read(inner, depth + 1))
+        else:
+            yield from self._comparisons(name, inner)
+
+    def _comparisons(self, field: str, inner: object) -> Iterator[Filter]:
+        if not isinstance(inner, dict) or not inner:
+            raise Malformed(Code.MALFORMED, "A field takes an object of operators, such as {\"eq\": \"24\"}.")
+        for operator, operand in inner.items():
+            self._tests += 1
+            if self._tests > MAX_TESTS:
+                raise Malformed(Code.TOO_COMPLEX, f"A filter may make {MAX_TESTS} comparisons.")
+            if isinstance(operand, list):
+                _texts_storable(operand)
+            yield Compare(field, operator, operand)
+
+
+def _texts_storable(values: list[Any]) -> None:
+    if any(isinstance(value, str) and not storable(value) for value in values):
+        raise Malformed(Code.OUT_OF_DOMAIN, "A text holds NUL or half of a surrogate pair.")
+
+
+def _sort(value: object) -> tuple[SortKey, ...]:
+    names = _names(value, "sort", MAX_SORT)
+    keys = tuple(SortKey(name.removeprefix("-"), name.startswith("-")) for name in names)
+    if len({key.field for key in keys}) != len(keys):
+        raise Malformed(Code.MALFORMED, "'sort' must not name a field twice.")
+    return keys
+
+
+def _fields(value: object) -> tuple[str, ...]:
+    return _names(value, "fields", MAX_FIELDS)
+
+
+def _names(value: object, member: str, most: int) -> tuple[str, ...]:
+    plain = isinstance(value, list) and all(isinstance(name, str) and storable(name) for name in value)
+    if not plain or not isinstance(value, list) or len(value) > most or len(set(value)) != len(value):
+        raise Malformed(Code.MALFORMED, f"'{member}' is a list of at most {most} different names of fields.")
+    return tuple(value)
+
+
+def _limit(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_PAGE:
+        raise Malformed(Code.OUT_OF_DOMAIN, f"'limit' is a whole number from 1 to {MAX_PAGE}.")
+    return value
+
+
+def _cursor(value: object) -> str | None:
+    if value is not None and (not isinstance(value, str) or len(value) > MAX_CURSOR):
+        raise Malformed(Code.CURSOR_INVALID, "'cursor' is the text that an earlier answer gave as 'next'.")
+    return value

@@ -1,0 +1,61 @@
+"""Turns answers of the door into HTTP: disclosures as JSON, refusals as problems (RFC 9457)."""
+
+import msgspec
+from flask import Response
+
+from gateway.disclosure import Answer, Disclosure, LoggedRefusal
+from gateway.errors import Code, Refusal, Unavailable
+
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+RETRY_AFTER = {Code.UNAVAILABLE: "5"}
+
+
+class SentAnswer(Response):
+    """A response that stands on an entry of the log; on /v1 no other kind leaves."""
+
+
+def send(answer: Answer) -> SentAnswer:
+    """Write an answer as HTTP."""
+    match answer:
+        case Disclosure(body, entry):
+            response = SentAnswer(body, 200, content_type=JSON)
+        case LoggedRefusal(refusal, entry):
+            response = SentAnswer(problem(refusal), refusal.status, content_type=PROBLEM)
+            challenge(response, refusal)
+            if refusal.code in RETRY_AFTER:
+                response.headers["Retry-After"] = RETRY_AFTER[refusal.code]
+    response.headers["Log-Entry"] = entry.id
+    return response
+
+
+def unavailable() -> Response:
+    """Write the one answer without an entry: the constant 503 of a gateway that can't log."""
+    refusal = Unavailable()
+    response = Response(problem(refusal), refusal.status, content_type=PROBLEM)
+    response.headers["Retry-After"] = RETRY_AFTER[Code.UNAVAILABLE]
+    return response
+
+
+def problem(refusal: Refusal) -> bytes:
+    """Write a refusal as a problem; `code` is stable, `detail` holds no value of a record."""
+    members: dict[str, object] = {
+        "type": f"urn:arrest-gateway:problem:{refusal.code}",
+        "title": refusal.title,
+        "status": refusal.status,
+        "code": refusal.code.value,
+        "detail": refusal.detail,
+    }
+    if refusal.reasons:
+        members["reasons"] = [
+            {"rule": reason.rule, "basis": reason.basis, "because": reason.because} for reason in refusal.reasons
+        ]
+    return msgspec.json.encode(members)
+
+
+def challenge(response: Response, refusal: Refusal) -> None:
+    """Add what RFC 6750, section 3, asks of a 401."""
+    if refusal.status != 401:  # noqa: PLR2004 -- HTTP's own number
+        return
+    known = refusal.code is Code.UNAUTHENTICATED
+    response.headers["WWW-Authenticate"] = "Bearer" if known else 'Bearer error="invalid_token"'

@@ -1,0 +1,108 @@
+"""The WSGI application: routes, what stands before all of them, and what becomes of errors."""
+
+import time
+from collections.abc import Mapping
+
+from flask import Flask, Response, g, request
+from flask_limiter import RateLimitExceeded
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from gateway.audit.log import Log
+from gateway.disclosure import Custodian
+from gateway.errors import Code, Malformed, NotFound, Refusal
+from gateway.identity.tokens import AccessTokens, Assertions
+from gateway.settings import Settings
+from gateway.telemetry import RequestLine, Telemetry
+from gateway.web import api, oauth, operations
+from gateway.web.operations import Check
+from gateway.web.parse import MAX_BODY
+from gateway.web.problems import send, unavailable
+from gateway.web.throttle import Throttle, throttled
+
+
+def build(
+    settings: Settings,
+    custodian: Custodian,
+    assertions: Assertions,
+    tokens: AccessTokens,
+    log: Log,
+    telemetry: Telemetry,
+    checks: Mapping[str, Check],
+) -> Flask:
+    """Build the application."""
+    app = Flask("gateway", static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY, MAX_FORM_MEMORY_SIZE=MAX_BODY, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.before_request(api.begin)
+    throttle = Throttle(app, settings)
+    app.register_blueprint(api.blueprint(custodian, tokens, throttle))
+    app.register_blueprint(oauth.blueprint(app, settings, custodian, assertions, tokens))
+    app.register_blueprint(operations.blueprint(telemetry, log, checks))
+    _handle_errors(app, custodian, telemetry)
+    _finish(app, telemetry)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
+    return app
+
+
+def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry) -> None:
+    @app.errorhandler(RateLimitExceeded)
+    def too_many(_: RateLimitExceeded) -> Response:
+        """Refuse a peer that comes too often, whatever it asks for."""
+        return send(custodian.refuse_unknown(throttled(), api.circumstances(), action="any"))
+
+    @app.errorhandler(HTTPException)
+    def unmatched(error: HTTPException) -> Response:
+        """Refuse what matches no route; nobody is authenticated there."""
+        sent = send(custodian.refuse_unknown(_refusal(error), api.circumstances(), action="any"))
+        for name, value in error.get_headers():
+            if name == "Allow":
+                sent.headers[name] = value
+        return sent
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        """The outermost edge: say nothing of what went wrong, least of all to the client."""
+        telemetry.failure(error)
+        return unavailable()
+
+
+def _refusal(error: HTTPException) -> Refusal:
+    match error.code:
+        case 404:
+            return NotFound(Code.ROUTE_UNKNOWN, "See docs of the API for its addresses.")
+        case 405:
+            return NotFound(Code.METHOD_NOT_ALLOWED, "See the field Allow.")
+        case 413:
+            return Malformed(Code.TOO_LARGE, f"A body may have {MAX_BODY} bytes.")
+        case _:
+            return Malformed(Code.MALFORMED, "The request can't be read.")
+
+
+def _finish(app: Flask, telemetry: Telemetry) -> None:
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        telemetry.request(
+            RequestLine(
+                route=request.url_rule.rule if request.url_rule else "(none)",
+                method=request.method if request.method in _METHODS else "(other)",
+                status=response.status_code,
+                code=_code(response),
+                client=g.subject.client if "subject" in g else None,
+                entry=response.headers.get("Log-Entry"),
+                seconds=time.monotonic() - g.began if "began" in g else 0.0,
+            )
+        )
+        return response
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _code(response: Response) -> str:
+    if response.content_type != "application/problem+json":
+        return "ok" if response.status_code < 400 else "error"  # noqa: PLR2004 -- HTTP's own number
+    problem = response.get_json()
+    return str(problem["code"])
