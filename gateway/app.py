@@ -24,7 +24,7 @@ from gateway.policy.tables import Dialect
 from gateway.records import schema
 from gateway.records.query import Records
 from gateway.settings import Settings
-from gateway.store import Store
+from gateway.store import Claim, Store
 from gateway.strict_yaml import FileError
 from gateway.telemetry import Telemetry
 from gateway.web import site
@@ -34,14 +34,21 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A composed gateway; `sealer.start` belongs into the process that serves, `claim` holds its place."""
+    """A composed gateway; `sealer.start` belongs into the process that serves."""
 
     flask: Flask
     sealer: Sealer
     custodian: Custodian
     store: Store
     log: Log
-    claim: object
+    claim: Claim | None
+
+    def close(self) -> None:
+        """Let every connection go, and the place of the only process."""
+        if self.claim is not None:
+            self.claim.close()
+        self.store.engine.dispose()
+        self.custodian.close()
 
 
 def now() -> datetime:
@@ -71,7 +78,9 @@ def build(settings: Settings, clock: Clock = now) -> Gateway:
     store.check()
     _started(log.check)
     # 2.
-    policy = Current(settings.policies, lambda b: _accept(b, log, telemetry, clock), lambda e: _refuse(e, telemetry))
+    policy = Current(
+        settings.policies, lambda b: _accept(b, log, telemetry, clock), lambda e: _refuse(e, telemetry)
+    )
     # 3.
     records = Records(settings.arrest_url, settings.query_timeout)
     schema.check(policy.bundle.catalogue, records.engine)
@@ -132,9 +141,13 @@ def _sound(policy: Current) -> None:
 def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:
     unknown = settings.proposed - bundle.documents.keys()
     if unknown:
-        raise ConfigurationError(f"GATEWAY_REHEARSAL_WITH names what is no policy: {', '.join(sorted(unknown))}")
+        raise ConfigurationError(
+            f"GATEWAY_REHEARSAL_WITH names what is no policy: {', '.join(sorted(unknown))}"
+        )
     if settings.rehearsal_day or settings.proposed:
-        structlog.get_logger().warning("rehearsal", day=str(settings.rehearsal_day), proposed=sorted(settings.proposed))
+        structlog.get_logger().warning(
+            "rehearsal", day=str(settings.rehearsal_day), proposed=sorted(settings.proposed)
+        )
     return Rehearsal(settings.rehearsal_day, settings.proposed)
 
 
@@ -145,5 +158,4 @@ def prepare(settings: Settings) -> None:
     store.create(settings.log_origin, b"")
     store.check()
     log.check()
-
-
+    store.engine.dispose()

@@ -61,7 +61,9 @@ class Domain:
                 return value
             case Kind.BOOLEAN, bool():
                 return value
-            case (Kind.INTEGER | Kind.KEY), int() if not isinstance(value, bool) and self.low <= value <= self.high:
+            case ((Kind.INTEGER | Kind.KEY), int()) if (
+                not isinstance(value, bool) and self.low <= value <= self.high
+            ):
                 return value
             case Kind.DATE, str():
                 return _date(value)
@@ -201,7 +203,16 @@ def load(path: Path, root: Path) -> tuple[Catalogue, bytes]:
     """Read a catalogue; return it with the file's bytes; raise FileError."""
     top, content = read_file(path, root)
     top.closed(
-        required=("catalogue", "title", "time_zone", "purposes", "missions", "classes", "identifying", "resources"),
+        required=(
+            "catalogue",
+            "title",
+            "time_zone",
+            "purposes",
+            "missions",
+            "classes",
+            "identifying",
+            "resources",
+        ),
     )
     classes = _vocabulary(top, "classes")
     resources = {
@@ -341,5 +352,7 @@ def _plain(name: str, place: Place) -> str:
     if name in RESERVED:
         raise FileError(place, f"'{name}' is a word of the API; choose another name")
     if not plain or len(name) > 60:  # noqa: PLR2004 -- PostgreSQL cuts names at 63 bytes
-        raise FileError(place, f"'{name}' must be letters, digits and single underscores, and start with a letter")
+        raise FileError(
+            place, f"'{name}' must be letters, digits and single underscores, and start with a letter"
+        )
     return name

@@ -154,7 +154,13 @@ class Custodian:
         return Disclosure(found.body, logged)
 
     def refuse(
-        self, refusal: Refusal, subject: Subject, circumstances: Circumstances, *, action: str, purpose: str | None
+        self,
+        refusal: Refusal,
+        subject: Subject,
+        circumstances: Circumstances,
+        *,
+        action: str,
+        purpose: str | None,
     ) -> LoggedRefusal:
         """Refuse a known client before its question could be read."""
         facts: dict[str, Json] = {"purpose": purpose, "duration_ms": _elapsed(circumstances)}
@@ -168,9 +174,13 @@ class Custodian:
         entry = Entry(action, "refuse", refusal.code, self._clock(), None, {}, openings)
         return LoggedRefusal(refusal, self._aggregate.add(entry, circumstances.source))
 
-    def refuse_throttled(self, refusal: Refusal, subject: Subject, circumstances: Circumstances) -> LoggedRefusal:
+    def refuse_throttled(
+        self, refusal: Refusal, subject: Subject, circumstances: Circumstances
+    ) -> LoggedRefusal:
         """Refuse a known client that comes too often."""
-        entry = Entry("read", "refuse", refusal.code, self._clock(), subject, {}, _personal(subject, circumstances))
+        entry = Entry(
+            "read", "refuse", refusal.code, self._clock(), subject, {}, _personal(subject, circumstances)
+        )
         return LoggedRefusal(refusal, self._aggregate.add(entry, subject.client))
 
     def note(self, action: str, subject: Subject, circumstances: Circumstances) -> LoggedEntry:
@@ -178,6 +188,10 @@ class Custodian:
         facts: dict[str, Json] = {"duration_ms": _elapsed(circumstances)}
         openings = _personal(subject, circumstances)
         return self._log.append(Entry(action, "permit", "done", self._clock(), subject, facts, openings))
+
+    def close(self) -> None:
+        """Let the connections to the arrest database go."""
+        self._records.engine.dispose()
 
     def _moment(self, now: datetime) -> datetime:
         """Return the moment that the policy is asked for: now, or noon of the rehearsed day."""
@@ -229,7 +243,12 @@ class Custodian:
     def _describe(self, inquiry: _Inquiry) -> _Found:
         resources = inquiry.bundle.catalogue.resources
         decided = {name: (resource, self._decide(inquiry, resource)) for name, resource in resources.items()}
-        rules = {rule for _, decision in decided.values() if isinstance(decision, Permit) for rule in decision.rules}
+        rules = {
+            rule
+            for _, decision in decided.values()
+            if isinstance(decision, Permit)
+            for rule in decision.rules
+        }
         policy = self._stands_on(inquiry, tuple(sorted(rules)))
         return _Found(rendering.describe(decided, inquiry.question.purpose, policy), (), None, None, None)
 
@@ -287,7 +306,13 @@ class Custodian:
         return Position(cursor.values, cursor.key)
 
     def _cursor(
-        self, inquiry: _Inquiry, row: Row, plan: Plan, permit: Permit, resource: Resource, bound: tuple[str, ...]
+        self,
+        inquiry: _Inquiry,
+        row: Row,
+        plan: Plan,
+        permit: Permit,
+        resource: Resource,
+        bound: tuple[str, ...],
     ) -> str:
         values = tuple(row.cells[path] for path in plan.sort)
         room = _CURSOR_ROOM
@@ -306,7 +331,9 @@ class Custodian:
         view = found.permit.view
         identifying = inquiry.bundle.catalogue.identifying
         shown = view.shown | view.masked.keys()
-        by_person = any(field.sensitivity in identifying for path, field in found.resource.paths() if path in shown)
+        by_person = any(
+            field.sensitivity in identifying for path, field in found.resource.paths() if path in shown
+        )
         keys = {row.person if by_person else row.key for row in found.rows}
         prefix = "p" if by_person else f"r-{found.resource.name[:8]}-"
         marks = tuple(prefix + self._openings.index_of(key).hex() for key in keys)

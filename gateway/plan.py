@@ -217,7 +217,9 @@ class Planner:
         shape = _shape(search.filter, self._reader(view), values) if search.filter else None
         sort = self._sort(view, search.sort)
         fields = self._fields(view, search.fields)
-        selected = tuple(dict.fromkeys((*(f for f in fields if f not in self._many()), *(k.field for k in sort))))
+        selected = tuple(
+            dict.fromkeys((*(f for f in fields if f not in self._many()), *(k.field for k in sort)))
+        )
         asked = _Asked(
             paths=selected,
             related=tuple(f for f in fields if f in self._many()),
@@ -229,7 +231,10 @@ class Planner:
         statement = self._statement(view, asked)
         parameters = self._parameters(statement, values, instruments) | {"limit": search.limit + 1}
         if after is not None:
-            parameters |= {f"after_{i}": None if v is None else encode(v, self._dialect) for i, v in enumerate(after.values)}
+            parameters |= {
+                f"after_{i}": None if v is None else encode(v, self._dialect)
+                for i, v in enumerate(after.values)
+            }
             parameters["after_key"] = after.key
         used = {k: v for k, v in parameters.items() if v is not None}
         return Plan(statement, used, search.limit, tuple(key.field for key in sort), fields)
@@ -265,7 +270,9 @@ class Planner:
 
     def _reader(self, view: View) -> "Callable[[str], Domain]":
         def domain_of(path: str) -> Domain:
-            domain = None if _of_many_or_unknown(self._resource, path) else view_domain(self._resource, view, path)
+            domain = (
+                None if _of_many_or_unknown(self._resource, path) else view_domain(self._resource, view, path)
+            )
             if domain is None:
                 raise unknown_field(path)
             return domain
@@ -295,7 +302,9 @@ class Planner:
         source = resource_source(self._resource, self._dialect)
         presence = tuple(sorted({path.rpartition(".")[0] for path in asked.paths} - {""}))
         visible, columns = self._visible(view, asked, source, bindings, presence)
-        page = sa.select(visible).order_by(*self._order(visible, view, asked.sort)).limit(sa.bindparam("limit"))
+        page = (
+            sa.select(visible).order_by(*self._order(visible, view, asked.sort)).limit(sa.bindparam("limit"))
+        )
         if asked.filter is not None:
             page = page.where(self._filter(visible, view, asked.filter))
         if asked.after is not None:
@@ -303,7 +312,7 @@ class Planner:
         if asked.by_key:
             page = page.where(visible.c["_key"] == parameter("key", Kind.KEY, self._dialect))
         rows = page.subquery("page")
-        related = [self._related(name, view, rows.c["_key"]) for name in asked.related]
+        related = [self._related(name, view, rows) for name in asked.related]
         cells = self._cells(columns, len(presence))
         outer = sa.select(
             rows.c["_key"],
@@ -328,7 +337,9 @@ class Planner:
         bindings = Bindings({})
         source = resource_source(self._resource, self._dialect)
         visible, _ = self._visible(view, _Asked((), (), None, (), None, by_key=False), source, bindings, ())
-        statement = sa.select(sa.func.count(), sa.func.count(visible.c["_person"].distinct())).select_from(visible)
+        statement = sa.select(sa.func.count(), sa.func.count(visible.c["_person"].distinct())).select_from(
+            visible
+        )
         sql, constants = _text(statement, self._dialect)
         return Statement(sql, constants, bindings.covered, (), (), (), _digest(sql, constants))
 
@@ -358,10 +369,10 @@ class Planner:
         """Compute the form in SQL, so that the value behind it never leaves the database; total on every value."""
         match mask:
             case Mask.YEAR:
-                shown = _year(guarded.raw, self._dialect)
+                year = _year(guarded.raw, self._dialect)
         # An enforced domain has no predicate of its own, and `infinity` has no year: a check is not trusted with it.
         finite = guarded.raw.between(*_year_bounds()) if guarded.within is None else guarded.within
-        return sa.case((finite, sa.cast(shown, sa.Integer)))
+        return sa.case((finite, sa.cast(year, sa.Integer)))
 
     def _cells(self, columns: dict[str, tuple[Domain, Guarded]], before: int) -> tuple[CellColumn, ...]:
         defect = 2 + before + len(columns)
@@ -378,7 +389,7 @@ class Planner:
             return sa.cast(column, sa.Text)
         return column
 
-    def _related(self, name: str, view: View, key: Value) -> tuple[RelatedColumn, Value]:
+    def _related(self, name: str, view: View, page: sa.Subquery) -> tuple[RelatedColumn, Value]:
         relation = self._resource.relations[name]
         related = related_source(relation, f"{name}_rows", self._dialect)
         shown = related_paths(self._resource, view)[name]
@@ -387,21 +398,27 @@ class Planner:
         columns = [table.c[relation.key].label("_key"), table.c[relation.order].label("_order")]
         columns += [self._shown(g.value(), g.domain.kind).label(field) for field, g in guards.items()]
         defects = {field: g.defect() for field, g in guards.items()}
-        columns += [(sa.false() if d is None else d).label(f"_defect_{field}") for field, d in defects.items()]
+        columns += [
+            (sa.false() if d is None else d).label(f"_defect_{field}") for field, d in defects.items()
+        ]
         rows = (
             sa.select(*columns)
             .select_from(related.joined)
-            .where(related.key == key)
+            .where(related.key == page.c["_key"])
+            .correlate(page)
             .order_by(table.c[relation.order], table.c[relation.key])
             .limit(sa.literal_column(str(relation.at_most + 1)))
             .subquery(f"{name}_bounded")
         )
+        array: Value
         if self._dialect is Dialect.POSTGRESQL:
             array = sa.cast(sa.func.json_agg(sa.func.json_build_array(*rows.c)), sa.Text)
         else:
             array = sa.func.json_group_array(sa.func.json_array(*rows.c))
         fields = tuple((field, relation.fields[field].domain) for field in shown)
-        return RelatedColumn(name, fields, relation.at_most), sa.select(array).select_from(rows).scalar_subquery()
+        return RelatedColumn(name, fields, relation.at_most), sa.select(array).select_from(
+            rows
+        ).scalar_subquery()
 
     def _filter(self, visible: sa.Subquery, view: View, shape: Shape) -> Bool:
         match shape:
@@ -433,7 +450,9 @@ class Planner:
             case _:
                 return _ORDERING[test.operator](in_order, bound[0])
 
-    def _order(self, rows: sa.Subquery, view: View, sort: tuple[SortKey, ...]) -> Iterator[sa.UnaryExpression[object]]:
+    def _order(
+        self, rows: sa.Subquery, view: View, sort: tuple[SortKey, ...]
+    ) -> Iterator[sa.UnaryExpression[object]]:
         """Order totally, nulls last; the record's key breaks ties in the direction of the last field."""
         for key in sort:
             column = self._sorted(rows, view, key)
@@ -449,8 +468,12 @@ class Planner:
 
     def _required(self, view: View, path: str) -> bool:
         field = self._resource.fields.get(path)
-        return field is not None and field.required and field.enforced and path in view.shown and (
-            self._dialect is Dialect.POSTGRESQL
+        return (
+            field is not None
+            and field.required
+            and field.enforced
+            and path in view.shown
+            and (self._dialect is Dialect.POSTGRESQL)
         )
 
     def _after(self, rows: sa.Subquery, view: View, asked: _Asked) -> Bool:

@@ -82,7 +82,9 @@ class Renderer:
             else:
                 record[relation] = None
         if row.defects:
-            record["source_defects"] = [path for path in row.defects if path in fields or path.split(".")[0] in fields]
+            record["source_defects"] = [
+                path for path in row.defects if path in fields or path.split(".")[0] in fields
+            ]
         return record
 
     def _cell(self, name: str, value: Scalar | None) -> Scalar | None:
@@ -124,7 +126,12 @@ def describe(resources: Mapping[str, tuple[Resource, Permit | Deny]], purpose: s
 def _described(resource: Resource, decision: Permit | Deny) -> dict[str, Any]:
     if isinstance(decision, Deny):
         reasons = [_reason(reason) for reason in decision.reasons]
-        return {"resource": resource.name, "decision": "deny", "code": decision.code.value, "reasons": reasons}
+        return {
+            "resource": resource.name,
+            "decision": "deny",
+            "code": decision.code.value,
+            "reasons": reasons,
+        }
     view = decision.view
     fields = {}
     for path in scalar_paths(resource, view):

@@ -7,7 +7,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import Column, Table
@@ -131,6 +131,13 @@ checkpoint = Table(
 )
 
 
+class Claim(Protocol):
+    """Something that is held until it is closed."""
+
+    def close(self) -> None:
+        """Let it go."""
+
+
 class Store:
     """Connections to the gateway's database; any failure of it is the constant refusal `Unavailable`."""
 
@@ -177,12 +184,14 @@ class Store:
                 "the gateway's store can't be read; is GATEWAY_STORE_URL right, and was 'gateway init' run?"
             ) from error
         if version != SCHEMA_VERSION:
-            raise ConfigurationError(f"the store has schema version {version}, this gateway needs {SCHEMA_VERSION}")
+            raise ConfigurationError(
+                f"the store has schema version {version}, this gateway needs {SCHEMA_VERSION}"
+            )
         if unsafe:
             raise ConfigurationError(f"the store may lose commits: {unsafe}")
 
-    def claim_only_process(self) -> object:
-        """Hold, while the returned object lives, the place of the only process that counts requests in its memory.
+    def claim_only_process(self) -> "Claim":
+        """Hold, until the returned claim is closed, the place of the only process that counts requests in its memory.
 
         Two such processes would each grant the whole limit.
         """

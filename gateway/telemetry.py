@@ -44,11 +44,19 @@ class Telemetry:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
-            "gateway_requests", "Requests by route, status and code", ["route", "status", "code"], registry=self._registry
+            "gateway_requests",
+            "Requests by route, status and code",
+            ["route", "status", "code"],
+            registry=self._registry,
         )
-        self._seconds = Histogram("gateway_request_seconds", "Seconds to an answer", ["route"], registry=self._registry)
+        self._seconds = Histogram(
+            "gateway_request_seconds", "Seconds to an answer", ["route"], registry=self._registry
+        )
         self._defects = Counter(
-            "gateway_source_defects", "Values outside their domain, by field", ["field"], registry=self._registry
+            "gateway_source_defects",
+            "Values outside their domain, by field",
+            ["field"],
+            registry=self._registry,
         )
         self._policy = Gauge(
             "gateway_policy_refused",

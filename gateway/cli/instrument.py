@@ -22,12 +22,16 @@ def instrument() -> None:
 
 
 @instrument.command()
-@click.option("--person", type=click.IntRange(min=1), required=True, help="the person's key in the arrest database")
+@click.option(
+    "--person", type=click.IntRange(min=1), required=True, help="the person's key in the arrest database"
+)
 @click.option("--agency", required=True, help="the agency that may rely on it")
 @click.option("--purpose", required=True, help="the purpose for which it was issued")
 @click.option("--kind", type=click.Choice(KINDS), required=True)
 @click.option("--signer", type=click.Choice(SIGNERS), required=True)
-@click.option("--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="the scan")
+@click.option(
+    "--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="the scan"
+)
 @click.option("--issued", type=DAY, required=True)
 @click.option("--expires", type=DAY, required=True, help="the first day on which it counts no more")
 @by_officer

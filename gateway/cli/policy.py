@@ -1,5 +1,6 @@
 """`gateway policy`: check the documents, and explain what they come to for a subject."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -36,7 +37,9 @@ def check(policies: Path) -> None:
     for document in bundle.documents.values():
         until = f" until {document.until}" if document.until else ""
         authority = document.authority
-        click.echo(f"{document.name:24} {document.status:10} from {document.starts}{until}  {authority.confidence}")
+        click.echo(
+            f"{document.name:24} {document.status:10} from {document.starts}{until}  {authority.confidence}"
+        )
     click.echo(f"{len(bundle.documents)} documents, {bundle.digest}")
 
 
@@ -49,7 +52,9 @@ def check(policies: Path) -> None:
 @click.option("--criminal-justice-agency/--no-criminal-justice-agency", default=False)
 @click.option("--purpose", required=True)
 @click.option("--resource", default="arrests", show_default=True)
-@click.option("--action", type=click.Choice([action.value for action in Action]), default="read", show_default=True)
+@click.option(
+    "--action", type=click.Choice([action.value for action in Action]), default="read", show_default=True
+)
 @click.option("--as-of", type=DAY, default=lambda: datetime.now().astimezone(), show_default="today")
 @click.option("--with", "proposed", multiple=True, help="a proposed document to apply; repeatable")
 def explain(
@@ -102,12 +107,13 @@ def explain(
 
 def _known(bundle: Bundle, purpose: str, resource: str, mission: str, proposed: tuple[str, ...]) -> None:
     """Refuse a misspelt word, which would otherwise read as a denial."""
-    for word, vocabulary in (
+    words: tuple[tuple[str, Iterable[str]], ...] = (
         (purpose, bundle.catalogue.purposes),
         (mission, bundle.catalogue.missions),
         (resource, bundle.catalogue.resources),
         *((name, bundle.documents) for name in proposed),
-    ):
+    )
+    for word, vocabulary in words:
         if word not in vocabulary:
             raise ConfigurationError(f"'{word}' is not one of {', '.join(vocabulary)}")
 

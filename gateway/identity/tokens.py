@@ -113,7 +113,11 @@ class Assertions:
         # 2.
         claims = self._verified(text, client)
         # 3.
-        if claims.get("iss") != client.id or claims.get("sub") != client.id or claims.get("aud") != self._issuer:
+        if (
+            claims.get("iss") != client.id
+            or claims.get("sub") != client.id
+            or claims.get("aud") != self._issuer
+        ):
             raise AssertionRefused("iss and sub must be the client's id, and aud the issuer as one string.")
         # 4.
         expires = self._lively(claims)
@@ -128,7 +132,9 @@ class Assertions:
         try:
             token = jwt.decode(text, key, algorithms=algorithms)
         except (JoseError, ValueError):
-            raise AssertionRefused("The client is unknown, suspended, or did not sign this assertion.") from None
+            raise AssertionRefused(
+                "The client is unknown, suspended, or did not sign this assertion."
+            ) from None
         if token.header.get("typ", "JWT") not in ("JWT", "client-authentication+jwt"):
             raise AssertionRefused("The token is of another type.")
         return token.claims
@@ -160,7 +166,9 @@ class Assertions:
 class AccessTokens:
     """Makes and validates access tokens: signed JWTs of ten minutes (RFC 9068)."""
 
-    def __init__(self, issuer: str, audience: str, key: ec.EllipticCurvePrivateKey, clients: Clients, clock: Clock) -> None:
+    def __init__(
+        self, issuer: str, audience: str, key: ec.EllipticCurvePrivateKey, clients: Clients, clock: Clock
+    ) -> None:
         self._issuer = issuer
         self._audience = audience
         self._key = jwk(key)
@@ -213,7 +221,11 @@ class AccessTokens:
             raise _invalid("The token has expired.")
         # 5.
         client_id = claims.get("client_id")
-        client = self._clients.find(client_id) if isinstance(client_id, str) and client_id == claims.get("sub") else None
+        client = (
+            self._clients.find(client_id)
+            if isinstance(client_id, str) and client_id == claims.get("sub")
+            else None
+        )
         if client is None:
             raise _invalid("The token names no registered client.")
         if not client.active:

@@ -188,9 +188,7 @@ class _Lowering:
                     "use comparisons, in, startsWith, has, exists, all, &&, ||, !",
                 )
 
-    def comparison(
-        self, expr: Expr, left: Expr, right: Expr, items: Mapping[str, str]
-    ) -> Condition:
+    def comparison(self, expr: Expr, left: Expr, right: Expr, items: Mapping[str, str]) -> Condition:
         function = expr.call_expr.function
         operator = _OPERATORS[function]
         if self.is_literal(left):
@@ -205,9 +203,7 @@ class _Lowering:
             raise self.refuse(expr, "the two fields are of different kinds")
         return Compare(operator, reference, other)
 
-    def membership(
-        self, element: Expr, members: Expr, items: Mapping[str, str]
-    ) -> Condition:
+    def membership(self, element: Expr, members: Expr, items: Mapping[str, str]) -> Condition:
         reference = self.reference(element, items)
         if members.WhichOneof("kind") == "list_expr":
             values = tuple(self.literal(item, reference.domain) for item in members.list_expr.elements)
@@ -275,7 +271,9 @@ class _Lowering:
             constant = expr.call_expr.args[0].const_expr
         kind = constant.WhichOneof("kind")
         if kind not in ("string_value", "int64_value", "bool_value"):
-            raise self.refuse(expr, "a text, a whole number, true or false is expected; for absence use has()")
+            raise self.refuse(
+                expr, "a text, a whole number, true or false is expected; for absence use has()"
+            )
         try:
             return domain.parse(getattr(constant, kind))
         except OutOfDomainError as error:
@@ -302,7 +300,11 @@ class _Lowering:
         return self.over_relation(expr, universal, step.args[1], items)
 
     def over_relation(
-        self, expr: Expr, universal: bool, body: Expr, items: Mapping[str, str]  # noqa: FBT001
+        self,
+        expr: Expr,
+        universal: bool,
+        body: Expr,
+        items: Mapping[str, str],  # noqa: FBT001
     ) -> Condition:
         loop = expr.comprehension_expr
         chosen = loop.iter_range.select_expr
@@ -323,10 +325,17 @@ class _Lowering:
         for conjunct in _conjuncts(body):
             call = conjunct.call_expr
             sides = list(call.args)
-            names = [side.select_expr.field if side.select_expr.operand.ident_expr.name == item else "" for side in sides]
+            names = [
+                side.select_expr.field if side.select_expr.operand.ident_expr.name == item else ""
+                for side in sides
+            ]
             if call.function == "_==_" and "person" in names and person is None:
                 person = self.reference(sides[1 - names.index("person")], {})
-            elif call.function in ("_==_", "@in") and names[:1] in (["kind"], ["signer"]) and names[0] not in wanted:
+            elif (
+                call.function in ("_==_", "@in")
+                and names[:1] in (["kind"], ["signer"])
+                and names[0] not in wanted
+            ):
                 wanted[names[0]] = self.words(sides[1])
             else:
                 raise self.refuse(
@@ -335,7 +344,9 @@ class _Lowering:
                     "by == or in with values that are written out",
                 )
         if person is None or person.domain.kind is not Kind.KEY:
-            raise self.refuse(body, "an instrument must be bound to the record's person: i.person == record.person")
+            raise self.refuse(
+                body, "an instrument must be bound to the record's person: i.person == record.person"
+            )
         return Covered(person, wanted.get("kind"), wanted.get("signer"))
 
     def words(self, expr: Expr) -> frozenset[str]:
@@ -406,7 +417,9 @@ def _numbered(
     if oneof:
         made.oneof_decl.add(name="kind")
     for field, (number, kind) in fields.items():
-        added = made.field.add(name=field, number=number, label=_REPEATED if kind.endswith("*") else _OPTIONAL)
+        added = made.field.add(
+            name=field, number=number, label=_REPEATED if kind.endswith("*") else _OPTIONAL
+        )
         base = kind.rstrip("*")
         if base.startswith("."):
             added.type, added.type_name = _MESSAGE, base

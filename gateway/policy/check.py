@@ -40,7 +40,8 @@ def check(bundle: Bundle) -> None:
 def subject_classes(bundle: Bundle) -> Iterator[Mapping[str, object]]:
     """Yield subjects of which each kind that the conditions can tell apart is one."""
     values: dict[str, dict[object, None]] = {
-        name: dict.fromkeys((True, False) if domain.most == 0 else (_OTHER,)) for name, domain in SUBJECT_FIELDS.items()
+        name: dict.fromkeys((True, False) if domain.most == 0 else (_OTHER,))
+        for name, domain in SUBJECT_FIELDS.items()
     }
     for document in bundle.documents.values():
         for name, value in _distinguished(document):
@@ -50,7 +51,9 @@ def subject_classes(bundle: Bundle) -> Iterator[Mapping[str, object]]:
         count += 1
         if count > MAX_CLASSES:
             first = next(iter(bundle.documents.values()))
-            raise FileError(first.place, f"the conditions on subjects tell more than {MAX_CLASSES} kinds apart")
+            raise FileError(
+                first.place, f"the conditions on subjects tell more than {MAX_CLASSES} kinds apart"
+            )
         yield dict(zip(values, combination, strict=True))
 
 
@@ -62,7 +65,9 @@ def _distinguished(document: Document) -> Iterator[tuple[str, object]]:
             case Member(reference, values, ()):
                 yield from ((reference.field, value) for value in values)
             case Compare() | Member():
-                raise FileError(document.place, "subjects are told apart by ==, != and in with written values only")
+                raise FileError(
+                    document.place, "subjects are told apart by ==, != and in with written values only"
+                )
             case _:
                 pass
 
@@ -99,4 +104,3 @@ def _check_together(applying: tuple[Document, ...], bundle: Bundle) -> None:
 
 def _for(rule: Rule, purpose: str) -> bool:
     return rule.purposes is None or purpose in rule.purposes
-

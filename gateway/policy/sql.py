@@ -68,7 +68,9 @@ class Bindings:
         return name
 
 
-def bind(covered: dict[str, Covered], instruments: tuple[Instrument, ...], dialect: Dialect) -> dict[str, Parameter]:
+def bind(
+    covered: dict[str, Covered], instruments: tuple[Instrument, ...], dialect: Dialect
+) -> dict[str, Parameter]:
     """Return the values of the array parameters at a moment."""
     return {name: encode_many(sorted(c.persons(instruments)), dialect) for name, c in covered.items()}
 

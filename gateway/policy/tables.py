@@ -71,7 +71,9 @@ def _json(values: list[Any]) -> str:
 
 def parameter(name: str, kind: Kind, dialect: Dialect) -> Value:
     """Name a parameter of a kind."""
-    return sa.bindparam(name, type_=_POSTGRESQL_TYPES[kind] if dialect is Dialect.POSTGRESQL else sa.types.NullType())
+    return sa.bindparam(
+        name, type_=_POSTGRESQL_TYPES[kind] if dialect is Dialect.POSTGRESQL else sa.types.NullType()
+    )
 
 
 def constant(value: Scalar, kind: Kind, dialect: Dialect) -> Value:
@@ -138,7 +140,12 @@ class Source:
 
 
 def source(
-    table: str, key: str, joins: tuple[Join, ...], fields: dict[str, Field], name: str, dialect: Dialect,
+    table: str,
+    key: str,
+    joins: tuple[Join, ...],
+    fields: dict[str, Field],
+    name: str,
+    dialect: Dialect,
     extra: tuple[str, ...] = (),
 ) -> Source:
     """Build a source; its aliases start with `name`."""
@@ -173,7 +180,13 @@ class ResourceSource:
 def resource_source(resource: Resource, dialect: Dialect) -> ResourceSource:
     """Join a resource, its to-one joins and its to-one relations; each adds no row and removes none."""
     base = source(
-        resource.table, resource.key, resource.joins, resource.fields, resource.name, dialect, (resource.person,)
+        resource.table,
+        resource.key,
+        resource.joins,
+        resource.fields,
+        resource.name,
+        dialect,
+        (resource.person,),
     )
     joined = base.joined
     ones = {}
@@ -249,5 +262,7 @@ def _within_sqlite(raw: Value, domain: Domain) -> Bool:
             return sa.and_(raw.op("GLOB")(_text(_DATE_SHAPE)), real, raw.between(_text(low), _text(high)))
         case Kind.TIMESTAMP:
             low, high = (str(encode(bound, Dialect.SQLITE)) for bound in MOMENTS)
-            real = sa.func.strftime(_text("%Y-%m-%d %H:%M:%S"), raw) == sa.func.substr(raw, _number(1), _number(19))
+            real = sa.func.strftime(_text("%Y-%m-%d %H:%M:%S"), raw) == sa.func.substr(
+                raw, _number(1), _number(19)
+            )
             return sa.and_(raw.op("GLOB")(_text(_MOMENT_SHAPE)), real, raw.between(_text(low), _text(high)))

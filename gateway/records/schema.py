@@ -76,7 +76,13 @@ def _check_joins(table: str, joins: tuple[Join, ...], live: _Live, place: str) -
 
 
 def _check_fields(
-    table: str, joins: tuple[Join, ...], fields: dict[str, Field], live: _Live, place: str, *, enforceable: bool
+    table: str,
+    joins: tuple[Join, ...],
+    fields: dict[str, Field],
+    live: _Live,
+    place: str,
+    *,
+    enforceable: bool,
 ) -> None:
     tables = {table: table} | {join.alias: join.table for join in joins}
     for field in fields.values():
@@ -87,7 +93,11 @@ def _check_fields(
             raise ConfigurationError(
                 f"{where}: '{name}.{field.column.name}' is {column['type']}, the catalogue says {field.domain.kind}"
             )
-        if field.enforced and enforceable and not _enforced(field, column, live.checked(name, field.column.name)):
+        if (
+            field.enforced
+            and enforceable
+            and not _enforced(field, column, live.checked(name, field.column.name))
+        ):
             raise ConfigurationError(
                 f"{where}: 'enforced' needs a column type or a CHECK constraint that keeps '{name}.{field.column.name}' "
                 f"to {field.domain.describe()}"
@@ -99,7 +109,9 @@ def _enforced(field: Field, column: sa.engine.interfaces.ReflectedColumn, checke
     kept = column["type"]
     match field.domain.kind:
         case Kind.TEXT:
-            return isinstance(kept, sa.String) and kept.length is not None and kept.length <= field.domain.most
+            return (
+                isinstance(kept, sa.String) and kept.length is not None and kept.length <= field.domain.most
+            )
         case Kind.KEY | Kind.BOOLEAN:
             return True
         case Kind.INTEGER:

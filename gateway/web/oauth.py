@@ -124,5 +124,3 @@ def _server(app: Flask, assertions: Assertions, tokens: AccessTokens) -> Authori
     server.register_token_generator("default", issue)
     server.register_grant(_ClientCredentials)
     return server
-
-

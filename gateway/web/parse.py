@@ -32,7 +32,9 @@ def purpose(request: Request) -> str:
     if value is None:
         raise Malformed(Code.PURPOSE_MISSING, "Send the header Access-Purpose.")
     if not _PURPOSE.fullmatch(value):
-        raise Malformed(Code.PURPOSE_UNKNOWN, "Access-Purpose must be one word of the vocabulary, stated once.")
+        raise Malformed(
+            Code.PURPOSE_UNKNOWN, "Access-Purpose must be one word of the vocabulary, stated once."
+        )
     return value
 
 
@@ -141,7 +143,7 @@ class _Filters:
 
     def _comparisons(self, field: str, inner: object) -> Iterator[Filter]:
         if not isinstance(inner, dict) or not inner:
-            raise Malformed(Code.MALFORMED, "A field takes an object of operators, such as {\"eq\": \"24\"}.")
+            raise Malformed(Code.MALFORMED, 'A field takes an object of operators, such as {"eq": "24"}.')
         for operator, operand in inner.items():
             self._tests += 1
             if self._tests > MAX_TESTS:
