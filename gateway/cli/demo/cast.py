@@ -1,0 +1,124 @@
+"""Who takes part in the demo: two clients with their agreements, and warrants for a few invented persons."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from gateway import app as composition
+from gateway.access import Agreement, AgreementState
+from gateway.cli.client import make_key_pair
+from gateway.identity import tokens
+from gateway.identity.clients import Clients as Register
+from gateway.instruments import Filed, Instruments
+from gateway.policy.lists import load as load_list
+from gateway.seed import schema
+from gateway.settings import Settings
+
+WARRANTS = 12
+ISSUED, EXPIRES = date(2014, 1, 1), date(2015, 1, 1)
+LIST = "pa-f1f2-violent-broad"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A demo client: its id, its private key's file, its purpose."""
+
+    id: str
+    key: Path
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The demo's two clients."""
+
+    ice: Client
+    fbi: Client
+
+
+def agreement_of(name: str) -> Agreement:
+    """Return the invented agreement of a demo client."""
+    immigration = name == "ice-ero"
+    purpose = "immigration-enforcement" if immigration else "criminal-investigation"
+    return Agreement(
+        id=f"{name}-agreement",
+        version=1,
+        agency="ICE" if immigration else "FBI",
+        component="ERO" if immigration else "Philadelphia Division",
+        ori="PADEMO001" if immigration else "PADEMO002",
+        mission="immigration-enforcement" if immigration else "criminal-investigation",
+        criminal_justice_agency=not immigration,
+        purposes=frozenset({purpose}),
+        starts=date(2008, 1, 1),
+        until=None,
+        state=AgreementState.IN_FORCE,
+    )
+
+
+def register(settings: Settings, directory: Path) -> Clients:
+    """Register both clients."""
+    directory.mkdir(parents=True)
+    store, _, _ = composition.open_log(settings)
+    made = []
+    for name, algorithm in (("ice-ero", "ES256"), ("fbi-phl", "EdDSA")):
+        make_key_pair(directory / name, algorithm)
+        agreement = agreement_of(name)
+        public_key = tokens.public_jwk((directory / f"{name}.pub.pem").read_bytes())
+        Register(store).add(name, public_key, agreement)
+        made.append(Client(name, directory / f"{name}.pem", min(agreement.purposes)))
+    store.engine.dispose()
+    return Clients(*made)
+
+
+def file_instruments(settings: Settings) -> int:
+    """File judicial warrants for some persons convicted of violent felonies; return the key of a hidden record.
+
+    One more warrant stays unconfirmed, and one is administrative: neither counts.
+    """
+    convicted = _convicted(settings)
+    store, _, _ = composition.open_log(settings)
+    register = Instruments(store)
+    kinds = ["judicial"] * (WARRANTS + 1) + ["administrative"]
+    for number, (person, kind) in enumerate(zip(convicted, kinds, strict=False)):
+        signer = "federal-magistrate" if kind == "judicial" else "dhs-officer"
+        filed = Filed(person, "ICE", "immigration-enforcement", kind, signer, "0" * 64, ISSUED, EXPIRES)
+        identifier = register.add(filed, "officer-one")
+        if number != WARRANTS:
+            register.confirm(identifier, "officer-two")
+    store.engine.dispose()
+    return _record_of(settings, convicted[WARRANTS])
+
+
+def _convicted(settings: Settings) -> list[int]:
+    """Return persons whose release conviction meets the standard, in the order of their keys."""
+    named, _ = load_list(settings.policies / "lists" / f"{LIST}.yaml", settings.policies)
+    table = {name: schema.metadata.tables[name] for name in ("arrest", "release_conviction")}
+    arrest, conviction = table["arrest"], table["release_conviction"]
+    statement = (
+        sa.select(arrest.c.person_id)
+        .distinct()
+        .join(conviction, conviction.c.arrest_id == arrest.c.arrest_id)
+        .where(
+            conviction.c.grade.in_(["H1", "H2", "F1", "F2"]),
+            conviction.c.statute.in_(named.values),
+            arrest.c.record_status == "active",
+        )
+        .order_by(arrest.c.person_id)
+        .limit(WARRANTS + 2)
+    )
+    engine = sa.create_engine(settings.arrest_url)
+    with engine.connect() as connection:
+        persons = list(connection.scalars(statement))
+    engine.dispose()
+    return persons
+
+
+def _record_of(settings: Settings, person: int) -> int:
+    arrest = schema.metadata.tables["arrest"]
+    engine = sa.create_engine(settings.arrest_url)
+    with engine.connect() as connection:
+        key = connection.scalar(sa.select(sa.func.min(arrest.c.arrest_id)).where(arrest.c.person_id == person))
+    engine.dispose()
+    return int(key or 0)

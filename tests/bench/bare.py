@@ -1,0 +1,109 @@
+"""The bare endpoint: the gateway's SELECTs behind Flask and gunicorn, without a single control."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from flask import Flask, Response, request
+from gunicorn.app.base import BaseApplication
+from sqlalchemy.engine import Engine
+
+from gateway import settings as configuration
+from gateway.cli.serve import gunicorn_options
+from gateway.settings import Settings
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """A statement and what its columns are: two keys, presence, cells, columns that are not shown, related rows."""
+
+    sql: str
+    constants: dict[str, Any]
+    presence: list[str]
+    cells: list[str]
+    related: list[tuple[str, list[str]]]
+
+
+class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
+    """gunicorn with the gateway's own options."""
+
+    def __init__(self, settings: Settings, shapes: dict[str, Shape]) -> None:
+        self._settings = settings
+        self._shapes = shapes
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set gunicorn up as the gateway does."""
+        for name, value in gunicorn_options(self._settings):
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Build this process's application."""
+        return application(self._settings.arrest_url, self._shapes)
+
+
+def application(url: str, shapes: dict[str, Shape]) -> Flask:
+    """Build two routes over the arrest database."""
+    options = "-c TimeZone=UTC -c DateStyle=ISO -c jit=off"
+    engine = sa.create_engine(
+        url, isolation_level="AUTOCOMMIT", pool_size=16, max_overflow=0, connect_args={"options": options}
+    )
+    app = Flask("bare")
+
+    @app.post("/v1/arrests/search")
+    def search() -> Response:
+        body = request.get_json()
+        limit = body.get("limit", 50)
+        if "filter" in body:
+            asked = body["filter"]
+            shape = shapes["name"]
+            values = {"value_0": asked["family_name"]["eq"], "value_1": asked["given_name"]["eq"]}
+        else:
+            shape, values = shapes["page"], {}
+        records = _records(engine, shape, values | {"limit": limit + 1})
+        return _json({"resource": "arrests", "records": records[:limit], "next": None})
+
+    @app.get("/v1/arrests/<int:key>")
+    def record(key: int) -> Response:
+        return _json(
+            {
+                "resource": "arrests",
+                "record": _records(engine, shapes["record"], {"key": key, "limit": 1})[0],
+            }
+        )
+
+    return app
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), content_type="application/json")
+
+
+def _records(engine: Engine, shape: Shape, values: dict[str, Any]) -> list[dict[str, Any]]:
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(shape.sql, shape.constants | values).fetchall()
+    return [_record(shape, tuple(row)) for row in rows]
+
+
+def _record(shape: Shape, row: tuple[Any, ...]) -> dict[str, Any]:
+    record: dict[str, Any] = {"id": row[0]}
+    cells = 2 + len(shape.presence)
+    present = dict(zip(shape.presence, row[2:cells], strict=True))
+    for path, value in zip(shape.cells, row[cells:], strict=False):
+        relation, _, name = path.rpartition(".")
+        if not relation:
+            record[name] = value
+        elif present[relation]:
+            record.setdefault(relation, {})[name] = value
+        else:
+            record[relation] = None
+    for (name, fields), value in zip(shape.related, row[-len(shape.related) :], strict=True):
+        related = [] if value is None else msgspec.json.decode(value)
+        record[name] = [dict(zip(fields, columns[2:], strict=False)) for columns in related]
+    return record
+
+
+if __name__ == "__main__":
+    read = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=dict[str, Shape])
+    Server(configuration.read(), read).run()

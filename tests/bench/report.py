@@ -1,0 +1,124 @@
+"""Writes the figures into docs/benchmarks.md, and leaves alone what was written there by hand."""
+
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import psycopg
+
+from tests.bench.contenders import Memory
+from tests.bench.sample import Sample
+
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+_BEGIN = "<!-- measured by `make bench`; what stands between these lines is overwritten -->"
+_END = "<!-- end of what was measured -->"
+_NEW = f"# Benchmarks\n\n{_BEGIN}\n{_END}\n\n## Where the time goes\n\nNot yet written.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came out for one request at one number of connections."""
+
+    title: str
+    connections: int
+    gateway: Sample
+    bare: Sample
+    select: Sample
+
+    @property
+    def ratio(self) -> float:
+        """The share of the bare endpoint's rate that the gateway reaches."""
+        return self.gateway.rate / self.bare.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A whole run."""
+
+    results: Sequence[Result]
+    commits: Mapping[int, Sample]
+    gateway_memory: Sequence[Memory]
+    bare_memory: Sequence[Memory]
+    workers: int
+    threads: int
+    arrests: int
+    seconds: int
+    rounds: int
+    postgres: str
+
+
+def write(run: Run) -> str:
+    """Put a run between the markers of the page; return what was put there."""
+    page = PAGE.read_text() if PAGE.exists() else _NEW
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise RuntimeError(f"{PAGE} has lost the lines between which the figures stand")
+    measured = "\n\n".join((_setting(run), _table(run), _commits(run), _memory(run)))
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(f"{before}{_BEGIN}\n{measured}\n{_END}{after}")
+    return measured
+
+
+def postgres_version(url: str) -> str:
+    """Ask PostgreSQL for its version."""
+    with psycopg.connect(url) as connection:
+        number = connection.info.server_version
+    return f"{number // 10000}.{number % 10000}"
+
+
+def _setting(run: Run) -> str:
+    gunicorn = f"gunicorn {version('gunicorn')} (gthread, {run.workers} workers of {run.threads} threads)"
+    return (
+        f"Measured on {datetime.now(UTC).date()}: {_processor()}, {os.cpu_count()} cores, {_total_memory():.0f} GiB of "
+        f"memory, {platform.system()}; Python {platform.python_version()}, PostgreSQL {run.postgres}, {gunicorn}; "
+        f"{run.arrests:,} invented arrests. Clients, servers and databases share the machine. Each figure is the median "
+        f"of {run.rounds} rounds of {run.seconds} seconds, in which gateway and bare endpoint take turns."
+    )
+
+
+def _table(run: Run) -> str:
+    head = (
+        "| request | connections | gateway: a second | p50 ms | p99 ms | bare: a second | p50 ms | p99 ms "
+        "| SELECT alone: a second | p50 ms | p99 ms | gateway / bare |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+    )
+    return head + "\n".join(
+        f"| {r.title} | {r.connections} | {_cells(r.gateway)} | {_cells(r.bare)} | {_cells(r.select)} | {r.ratio:.2f} |"
+        for r in run.results
+    )
+
+
+def _cells(taken: Sample) -> str:
+    return f"{taken.rate:.0f} | {taken.p50:.2f} | {taken.p99:.2f}"
+
+
+def _commits(run: Run) -> str:
+    stated = "; ".join(
+        f"{taken.rate:.0f} a second at {connections} ({taken.p50:.2f} ms p50, {taken.p99:.2f} ms p99)"
+        for connections, taken in run.commits.items()
+    )
+    return f"PostgreSQL's durable commits of one row of an entry's size, by number of connections: {stated}."
+
+
+def _memory(run: Run) -> str:
+    return f"Memory of a worker after the load: gateway {_largest(run.gateway_memory)}; bare {_largest(run.bare_memory)}."
+
+
+def _largest(workers: Sequence[Memory]) -> str:
+    resident = max(worker.resident for worker in workers)
+    proportional = max(worker.proportional for worker in workers)
+    return f"{resident:.0f} MiB resident, {proportional:.0f} MiB as its share of shared pages"
+
+
+def _processor() -> str:
+    found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _total_memory() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
