@@ -80,9 +80,7 @@ def build(settings: Settings, clock: Clock = now) -> Gateway:
     store.check()
     _started(log.check)
     # 2.
-    policy = Current(
-        settings.policies, lambda b: _accept(b, log, telemetry, clock), lambda e: _refuse(e, telemetry)
-    )
+    policy = Current(settings.policies, lambda b: _accept(b, log, telemetry, clock), lambda e: _refuse(e, telemetry))
     # 3.
     records = Records(settings.arrest_url, settings.query_timeout)
     schema.check(policy.bundle.catalogue, records.engine)
@@ -143,13 +141,9 @@ def _sound(policy: Current) -> None:
 def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:
     unknown = settings.proposed - bundle.documents.keys()
     if unknown:
-        raise ConfigurationError(
-            f"GATEWAY_REHEARSAL_WITH names what is no policy: {', '.join(sorted(unknown))}"
-        )
+        raise ConfigurationError(f"GATEWAY_REHEARSAL_WITH names what is no policy: {', '.join(sorted(unknown))}")
     if settings.rehearsal_day or settings.proposed:
-        structlog.get_logger().warning(
-            "rehearsal", day=str(settings.rehearsal_day), proposed=sorted(settings.proposed)
-        )
+        structlog.get_logger().warning("rehearsal", day=str(settings.rehearsal_day), proposed=sorted(settings.proposed))
     return Rehearsal(settings.rehearsal_day, settings.proposed)
 
 

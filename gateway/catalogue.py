@@ -61,9 +61,7 @@ class Domain:
                 return value
             case Kind.BOOLEAN, bool():
                 return value
-            case ((Kind.INTEGER | Kind.KEY), int()) if (
-                not isinstance(value, bool) and self.low <= value <= self.high
-            ):
+            case ((Kind.INTEGER | Kind.KEY), int()) if not isinstance(value, bool) and self.low <= value <= self.high:
                 return value
             case Kind.DATE, str():
                 return _date(value)
@@ -252,15 +250,13 @@ def _zone(text: Text) -> ZoneInfo:
 def _resource(name: str, spec: Mapping, classes: dict[str, str]) -> Resource:
     _identifier(spec.text("table"))
     return Resource(
-        name=name,
+        name=_public(name, spec.place),
         table=spec.string("table"),
         key=_identifier(spec.text("key")),
         person=_identifier(spec.text("person")),
         joins=_joins(spec),
         fields=_fields(spec, spec.string("table"), classes),
-        relations={
-            relation: _relation(relation, body, classes) for relation, body in spec.mappings("relations")
-        },
+        relations={relation: _relation(relation, body, classes) for relation, body in spec.mappings("relations")},
     )
 
 
@@ -273,7 +269,7 @@ def _relation(name: str, spec: Mapping, classes: dict[str, str]) -> Relation:
     if not 1 <= at_most <= MAX_RELATED:
         raise FileError(spec.place, f"'at_most' must be from 1 to {MAX_RELATED}")
     return Relation(
-        name=name,
+        name=_public(name, spec.place),
         table=_identifier(spec.text("table")),
         match=_identifier(spec.text("match")),
         key=_identifier(spec.text("key")) if many else spec.string("match"),
@@ -306,7 +302,7 @@ def _fields(spec: Mapping, table: str, classes: dict[str, str]) -> dict[str, Fie
         alias, _, column = where.value.rpartition(".")
         if (alias or table) not in aliases:
             raise FileError(where.place, f"'{alias}' is neither the table nor one of its joins")
-        fields[_plain(name, body.place)] = Field(
+        fields[_public(name, body.place)] = Field(
             name=name,
             column=Column(alias or table, _plain(column, where.place)),
             domain=_domain(body),
@@ -346,13 +342,16 @@ def _identifier(text: Text) -> str:
     return _plain(text.value, text.place)
 
 
+def _public(name: str, place: Place) -> str:
+    """Names that clients use: none that a question or an answer uses itself."""
+    if name in RESERVED:
+        raise FileError(place, f"'{name}' is a word of the API; choose another name")
+    return _plain(name, place)
+
+
 def _plain(name: str, place: Place) -> str:
     """Names of tables, columns and fields: what needs no quoting in SQL, in CEL or in JSON."""
     plain = name.isascii() and name.isidentifier() and not name.startswith("_") and "__" not in name
-    if name in RESERVED:
-        raise FileError(place, f"'{name}' is a word of the API; choose another name")
     if not plain or len(name) > 60:  # noqa: PLR2004 -- PostgreSQL cuts names at 63 bytes
-        raise FileError(
-            place, f"'{name}' must be letters, digits and single underscores, and start with a letter"
-        )
+        raise FileError(place, f"'{name}' must be letters, digits and single underscores, and start with a letter")
     return name

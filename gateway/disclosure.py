@@ -174,13 +174,9 @@ class Custodian:
         entry = Entry(action, "refuse", refusal.code, self._clock(), None, {}, openings)
         return LoggedRefusal(refusal, self._aggregate.add(entry, circumstances.source))
 
-    def refuse_throttled(
-        self, refusal: Refusal, subject: Subject, circumstances: Circumstances
-    ) -> LoggedRefusal:
+    def refuse_throttled(self, refusal: Refusal, subject: Subject, circumstances: Circumstances) -> LoggedRefusal:
         """Refuse a known client that comes too often."""
-        entry = Entry(
-            "read", "refuse", refusal.code, self._clock(), subject, {}, _personal(subject, circumstances)
-        )
+        entry = Entry("read", "refuse", refusal.code, self._clock(), subject, {}, _personal(subject, circumstances))
         return LoggedRefusal(refusal, self._aggregate.add(entry, subject.client))
 
     def note(self, action: str, subject: Subject, circumstances: Circumstances) -> LoggedEntry:
@@ -229,9 +225,7 @@ class Custodian:
         return decision
 
     def _decide(self, inquiry: _Inquiry, resource: Resource) -> Permit | Deny:
-        request = AccessRequest(
-            inquiry.subject, Action.READ, resource.name, inquiry.question.purpose, inquiry.moment
-        )
+        request = AccessRequest(inquiry.subject, Action.READ, resource.name, inquiry.question.purpose, inquiry.moment)
         return decide(request, inquiry.bundle, self._rehearsal.proposed)
 
     def _covering(self, inquiry: _Inquiry, permit: Permit) -> tuple[Instrument, ...]:
@@ -243,12 +237,7 @@ class Custodian:
     def _describe(self, inquiry: _Inquiry) -> _Found:
         resources = inquiry.bundle.catalogue.resources
         decided = {name: (resource, self._decide(inquiry, resource)) for name, resource in resources.items()}
-        rules = {
-            rule
-            for _, decision in decided.values()
-            if isinstance(decision, Permit)
-            for rule in decision.rules
-        }
+        rules = {rule for _, decision in decided.values() if isinstance(decision, Permit) for rule in decision.rules}
         policy = self._stands_on(inquiry, tuple(sorted(rules)))
         return _Found(rendering.describe(decided, inquiry.question.purpose, policy), (), None, None, None)
 
@@ -331,9 +320,7 @@ class Custodian:
         view = found.permit.view
         identifying = inquiry.bundle.catalogue.identifying
         shown = view.shown | view.masked.keys()
-        by_person = any(
-            field.sensitivity in identifying for path, field in found.resource.paths() if path in shown
-        )
+        by_person = any(field.sensitivity in identifying for path, field in found.resource.paths() if path in shown)
         keys = {row.person if by_person else row.key for row in found.rows}
         prefix = "p" if by_person else f"r-{found.resource.name[:8]}-"
         marks = tuple(prefix + self._openings.index_of(key).hex() for key in keys)

@@ -20,7 +20,7 @@ class Code(StrEnum):
     CURSOR_INVALID = "cursor-invalid"
     CURSOR_STALE = "cursor-stale"
     UNAUTHENTICATED = "unauthenticated"
-    TOKEN_INVALID = "invalid-token"
+    TOKEN_INVALID = "invalid-token"  # noqa: S105 -- a code, not a secret
     CLIENT_SUSPENDED = "client-suspended"
     AGREEMENT_NOT_IN_FORCE = "agreement-not-in-force"
     PURPOSE_NOT_AGREED = "purpose-not-agreed"

@@ -60,18 +60,13 @@ class Instruments:
         """Confirm an instrument; the officer must be another than the one who added it."""
         table = tables.instrument
         with self._store.transaction() as connection:
-            added_by = connection.scalar(
-                sa.select(table.c.added_by).where(table.c.instrument_id == identifier)
-            )
+            added_by = connection.scalar(sa.select(table.c.added_by).where(table.c.instrument_id == identifier))
             if added_by is None:
                 raise ConfigurationError(f"there is no instrument {identifier}")
             if added_by == officer:
                 raise ConfigurationError("the officer who added an instrument can't confirm it")
             unconfirmed = (table.c.instrument_id == identifier) & table.c.confirmed_by.is_(None)
-            if (
-                connection.execute(table.update().where(unconfirmed).values(confirmed_by=officer)).rowcount
-                != 1
-            ):
+            if connection.execute(table.update().where(unconfirmed).values(confirmed_by=officer)).rowcount != 1:
                 raise ConfigurationError(f"the instrument {identifier} is confirmed already")
 
     def in_force(self, agency: str, purpose: str, day: date) -> tuple[Instrument, ...]:
@@ -85,14 +80,10 @@ class Instruments:
             table.c.expires_on > day,
         )
         with self._store.reading() as connection:
-            return tuple(
-                Instrument(*row) for row in connection.execute(statement.order_by(table.c.instrument_id))
-            )
+            return tuple(Instrument(*row) for row in connection.execute(statement.order_by(table.c.instrument_id)))
 
     def listed(self) -> list[dict[str, object]]:
         """Return the whole register."""
         with self._store.reading() as connection:
-            rows = connection.execute(
-                sa.select(tables.instrument).order_by(tables.instrument.c.instrument_id)
-            )
+            rows = connection.execute(sa.select(tables.instrument).order_by(tables.instrument.c.instrument_id))
             return [dict(row) for row in rows.mappings()]

@@ -63,9 +63,7 @@ def read(directory: Path) -> Keys:
     """Read all keys; refuse missing ones, wrong ones, and files that others can read."""
     token = read_private(directory / "token.pem")
     checkpoint = read_private(directory / "checkpoint.pem")
-    if not isinstance(token, ec.EllipticCurvePrivateKey) or not isinstance(
-        checkpoint, ed25519.Ed25519PrivateKey
-    ):
+    if not isinstance(token, ec.EllipticCurvePrivateKey) or not isinstance(checkpoint, ed25519.Ed25519PrivateKey):
         raise ConfigurationError("token.pem must be a P-256 key and checkpoint.pem an Ed25519 key")
     secrets = {name: _read(directory / f"{name}.key") for name in _SECRETS}
     for name, size in _SECRETS.items():
@@ -89,9 +87,7 @@ def _read(path: Path) -> bytes:
             raise ConfigurationError(f"{path} can be read by others; make it mode 600")
         return path.read_bytes()
     except OSError as error:
-        raise ConfigurationError(
-            f"the key {path} can't be read: {error.strerror}; was 'gateway init' run?"
-        ) from None
+        raise ConfigurationError(f"the key {path} can't be read: {error.strerror}; was 'gateway init' run?") from None
 
 
 def public_pem(key: PrivateKey) -> bytes:

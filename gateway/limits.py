@@ -30,20 +30,13 @@ def settle(charge: Charge, connection: Connection) -> None:
     """
     if not charge.marks:
         return
-    lock = sa.select(tables.agreement.c.agreement_id).where(
-        tables.agreement.c.agreement_id == charge.agreement
-    )
+    lock = sa.select(tables.agreement.c.agreement_id).where(tables.agreement.c.agreement_id == charge.agreement)
     connection.execute(lock.with_for_update())
-    rows = [
-        {"agreement_id": charge.agreement, "day": charge.day, "mark": mark}
-        for mark in sorted(set(charge.marks))
-    ]
+    rows = [{"agreement_id": charge.agreement, "day": charge.day, "mark": mark} for mark in sorted(set(charge.marks))]
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     connection.execute(insert(tables.budget_mark).on_conflict_do_nothing(), rows)
     marks = tables.budget_mark
-    mine = sa.select(sa.func.count()).where(
-        marks.c.agreement_id == charge.agreement, marks.c.day == charge.day
-    )
+    mine = sa.select(sa.func.count()).where(marks.c.agreement_id == charge.agreement, marks.c.day == charge.day)
     if (connection.scalar(mine) or 0) > charge.at_most:
         raise Throttled(
             Code.BUDGET_SPENT, "Ask for fewer persons, or again tomorrow; the same page costs nothing twice."

@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -209,17 +208,13 @@ class Planner:
         self._statement = lru_cache(maxsize=512)(self._compile)
         self._counting = lru_cache(maxsize=64)(self._compile_count)
 
-    def search(
-        self, view: View, search: Search, instruments: tuple[Instrument, ...], after: Position | None
-    ) -> Plan:
+    def search(self, view: View, search: Search, instruments: tuple[Instrument, ...], after: Position | None) -> Plan:
         """Plan a page; raise Unplannable for what the view does not hold."""
         values: list[tuple[Scalar | tuple[Scalar, ...], Kind]] = []
         shape = _shape(search.filter, self._reader(view), values) if search.filter else None
         sort = self._sort(view, search.sort)
         fields = self._fields(view, search.fields)
-        selected = tuple(
-            dict.fromkeys((*(f for f in fields if f not in self._many()), *(k.field for k in sort)))
-        )
+        selected = tuple(dict.fromkeys((*(f for f in fields if f not in self._many()), *(k.field for k in sort))))
         asked = _Asked(
             paths=selected,
             related=tuple(f for f in fields if f in self._many()),
@@ -232,8 +227,7 @@ class Planner:
         parameters = self._parameters(statement, values, instruments) | {"limit": search.limit + 1}
         if after is not None:
             parameters |= {
-                f"after_{i}": None if v is None else encode(v, self._dialect)
-                for i, v in enumerate(after.values)
+                f"after_{i}": None if v is None else encode(v, self._dialect) for i, v in enumerate(after.values)
             }
             parameters["after_key"] = after.key
         used = {k: v for k, v in parameters.items() if v is not None}
@@ -270,9 +264,7 @@ class Planner:
 
     def _reader(self, view: View) -> "Callable[[str], Domain]":
         def domain_of(path: str) -> Domain:
-            domain = (
-                None if _of_many_or_unknown(self._resource, path) else view_domain(self._resource, view, path)
-            )
+            domain = None if _of_many_or_unknown(self._resource, path) else view_domain(self._resource, view, path)
             if domain is None:
                 raise unknown_field(path)
             return domain
@@ -302,9 +294,7 @@ class Planner:
         source = resource_source(self._resource, self._dialect)
         presence = tuple(sorted({path.rpartition(".")[0] for path in asked.paths} - {""}))
         visible, columns = self._visible(view, asked, source, bindings, presence)
-        page = (
-            sa.select(visible).order_by(*self._order(visible, view, asked.sort)).limit(sa.bindparam("limit"))
-        )
+        page = sa.select(visible).order_by(*self._order(visible, view, asked.sort)).limit(sa.bindparam("limit"))
         if asked.filter is not None:
             page = page.where(self._filter(visible, view, asked.filter))
         if asked.after is not None:
@@ -337,9 +327,7 @@ class Planner:
         bindings = Bindings({})
         source = resource_source(self._resource, self._dialect)
         visible, _ = self._visible(view, _Asked((), (), None, (), None, by_key=False), source, bindings, ())
-        statement = sa.select(sa.func.count(), sa.func.count(visible.c["_person"].distinct())).select_from(
-            visible
-        )
+        statement = sa.select(sa.func.count(), sa.func.count(visible.c["_person"].distinct())).select_from(visible)
         sql, constants = _text(statement, self._dialect)
         return Statement(sql, constants, bindings.covered, (), (), (), _digest(sql, constants))
 
@@ -398,9 +386,7 @@ class Planner:
         columns = [table.c[relation.key].label("_key"), table.c[relation.order].label("_order")]
         columns += [self._shown(g.value(), g.domain.kind).label(field) for field, g in guards.items()]
         defects = {field: g.defect() for field, g in guards.items()}
-        columns += [
-            (sa.false() if d is None else d).label(f"_defect_{field}") for field, d in defects.items()
-        ]
+        columns += [(sa.false() if d is None else d).label(f"_defect_{field}") for field, d in defects.items()]
         rows = (
             sa.select(*columns)
             .select_from(related.joined)
@@ -416,9 +402,7 @@ class Planner:
         else:
             array = sa.func.json_group_array(sa.func.json_array(*rows.c))
         fields = tuple((field, relation.fields[field].domain) for field in shown)
-        return RelatedColumn(name, fields, relation.at_most), sa.select(array).select_from(
-            rows
-        ).scalar_subquery()
+        return RelatedColumn(name, fields, relation.at_most), sa.select(array).select_from(rows).scalar_subquery()
 
     def _filter(self, visible: sa.Subquery, view: View, shape: Shape) -> Bool:
         match shape:
@@ -450,9 +434,7 @@ class Planner:
             case _:
                 return _ORDERING[test.operator](in_order, bound[0])
 
-    def _order(
-        self, rows: sa.Subquery, view: View, sort: tuple[SortKey, ...]
-    ) -> Iterator[sa.UnaryExpression[object]]:
+    def _order(self, rows: sa.Subquery, view: View, sort: tuple[SortKey, ...]) -> Iterator[sa.UnaryExpression[object]]:
         """Order totally, nulls last; the record's key breaks ties in the direction of the last field."""
         for key in sort:
             column = self._sorted(rows, view, key)
@@ -543,16 +525,15 @@ def _read_test(
             raise Unplannable(Code.OUT_OF_DOMAIN, "is_null takes true or false.")
         return Test(path, operator, null=operand)
     first = len(values)
-    for value in _operands(operator, operand, domain):
-        values.append((value, domain.kind))
+    values.extend((value, domain.kind) for value in _operands(operator, operand, domain))
     return Test(path, operator, tuple(range(first, len(values))))
 
 
 def _operands(operator: str, operand: object, domain: Domain) -> tuple[Scalar | tuple[Scalar, ...], ...]:
+    if operator == "in" and not (isinstance(operand, list) and 1 <= len(operand) <= MAX_VALUES):
+        raise Unplannable(Code.OUT_OF_DOMAIN, f"'in' takes a list of 1 to {MAX_VALUES} values.")
     try:
-        if operator == "in":
-            if not isinstance(operand, list) or not 1 <= len(operand) <= MAX_VALUES:
-                raise OutOfDomainError(f"expected a list of 1 to {MAX_VALUES} values")
+        if isinstance(operand, list) and operator == "in":
             return (tuple(domain.parse(value) for value in operand),)
         value = domain.parse(operand)
     except OutOfDomainError as error:

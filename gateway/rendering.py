@@ -82,9 +82,7 @@ class Renderer:
             else:
                 record[relation] = None
         if row.defects:
-            record["source_defects"] = [
-                path for path in row.defects if path in fields or path.split(".")[0] in fields
-            ]
+            record["source_defects"] = [path for path in row.defects if path in fields or path.split(".")[0] in fields]
         return record
 
     def _cell(self, name: str, value: Scalar | None) -> Scalar | None:
@@ -96,9 +94,7 @@ class Renderer:
 @lru_cache(maxsize=512)
 def _view_json(resource_name: str, paths: tuple[str, ...], view: View) -> bytes:
     del resource_name  # part of the cache's key
-    masked = {
-        path: {"form": mask.value, **_reason(_masking(view))} for path, mask in sorted(view.masked.items())
-    }
+    masked = {path: {"form": mask.value, **_reason(_masking(view))} for path, mask in sorted(view.masked.items())}
     withheld = {path: _reason(view.withheld[path]) for path in paths if path in view.withheld}
     shown = [path for path in paths if path in view.shown]
     return _ENCODER.encode({"shown": shown, "masked": masked, "withheld": withheld})

@@ -25,25 +25,17 @@ class Settings(BaseSettings):
     keys: Annotated[Path, Field(description="the directory of key files")]
     policies: Annotated[Path, Field(description="the directory of the policy")] = Path("policies")
     issuer: Annotated[str, Field(description="the URL by which clients know the authorization server")]
-    audience: Annotated[
-        str, Field(description="the URL by which clients know the API; the issuer, if empty")
-    ] = ""
+    audience: Annotated[str, Field(description="the URL by which clients know the API; the issuer, if empty")] = ""
     log_origin: Annotated[str, Field(description="the name of the log, without a scheme", min_length=1)]
     bind: Annotated[str, Field(description="address and port to serve on")] = "127.0.0.1:8000"
     workers: Annotated[int, Field(ge=1, le=64, description="server processes")] = 1
     threads: Annotated[int, Field(ge=1, le=64, description="threads of each process")] = 8
-    limiter_storage: Annotated[str, Field(description="memory:// for one process, else redis://...")] = (
-        "memory://"
-    )
+    limiter_storage: Annotated[str, Field(description="memory:// for one process, else redis://...")] = "memory://"
     peer_limit: Annotated[str, Field(description="requests of one peer address")] = "600/minute"
     client_limit: Annotated[str, Field(description="requests of one client")] = "300/minute"
-    trusted_proxies: Annotated[
-        int, Field(ge=0, le=3, description="proxies in front that set X-Forwarded-For")
-    ] = 0
+    trusted_proxies: Annotated[int, Field(ge=0, le=3, description="proxies in front that set X-Forwarded-For")] = 0
     query_timeout: Annotated[int, Field(ge=1, le=60, description="seconds that a query may take")] = 5
-    rehearsal_day: Annotated[date | None, Field(description="answer as of this day; invented data only")] = (
-        None
-    )
+    rehearsal_day: Annotated[date | None, Field(description="answer as of this day; invented data only")] = None
     rehearsal_with: Annotated[str, Field(description="proposed policies to apply, parted by commas")] = ""
 
     @classmethod
@@ -84,9 +76,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _several_processes(self) -> Self:
         if self.workers > 1 and self.limiter_storage.startswith("memory"):
-            raise ValueError(
-                "several workers on memory storage would each grant the whole limit; use Redis or Valkey"
-            )
+            raise ValueError("several workers on memory storage would each grant the whole limit; use Redis or Valkey")
         if self.workers > 1 and "sqlite" in (self.store_url + self.arrest_url):
             raise ValueError("several workers need PostgreSQL; SQLite is for one process")
         if not self.limiter_storage.startswith(("memory://", "redis://", "rediss://", "unix://")):
@@ -106,11 +96,7 @@ class Settings(BaseSettings):
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; raise ConfigurationError that names every variable that is wrong, and no value."""
-    given = {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in environment.items()
-        if name.startswith(PREFIX)
-    }
+    given = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
     try:
         return Settings(**given)  # type: ignore[arg-type] # pydantic parses and checks
     except ValidationError as error:

@@ -184,9 +184,7 @@ class Store:
                 "the gateway's store can't be read; is GATEWAY_STORE_URL right, and was 'gateway init' run?"
             ) from error
         if version != SCHEMA_VERSION:
-            raise ConfigurationError(
-                f"the store has schema version {version}, this gateway needs {SCHEMA_VERSION}"
-            )
+            raise ConfigurationError(f"the store has schema version {version}, this gateway needs {SCHEMA_VERSION}")
         if unsafe:
             raise ConfigurationError(f"the store may lose commits: {unsafe}")
 

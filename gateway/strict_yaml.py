@@ -74,11 +74,7 @@ class Text:
 
     def integer(self) -> int:
         """Read a whole number of at most 18 digits."""
-        if (
-            not self.value.lstrip("-").isascii()
-            or not self.value.lstrip("-").isdigit()
-            or len(self.value) > 18
-        ):  # noqa: PLR2004
+        if not self.value.lstrip("-").isascii() or not self.value.lstrip("-").isdigit() or len(self.value) > 18:  # noqa: PLR2004
             raise FileError(self.place, f"'{self.value}' is not a whole number")
         return int(self.value)
 

@@ -49,9 +49,7 @@ class Telemetry:
             ["route", "status", "code"],
             registry=self._registry,
         )
-        self._seconds = Histogram(
-            "gateway_request_seconds", "Seconds to an answer", ["route"], registry=self._registry
-        )
+        self._seconds = Histogram("gateway_request_seconds", "Seconds to an answer", ["route"], registry=self._registry)
         self._defects = Counter(
             "gateway_source_defects",
             "Values outside their domain, by field",

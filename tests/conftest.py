@@ -5,15 +5,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests import arrests, services, world
 from tests.services import Postgres
 from tests.world import Databases, World
 
+# A failing example is printed as it was found: shrinking one over two databases takes longer than reading it.
 _COMMON = {
     "deadline": None,
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    "phases": [Phase.explicit, Phase.generate],
+    "database": None,
+    "suppress_health_check": list(HealthCheck),
 }
 settings.register_profile("default", max_examples=40, derandomize=True, **_COMMON)  # type: ignore[arg-type]
 settings.register_profile("deep", max_examples=400, **_COMMON)  # type: ignore[arg-type]

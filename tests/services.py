@@ -34,9 +34,7 @@ class Postgres:
     def create(self, template: str = "template1") -> str:
         """Make a database, as a copy of another; return its name."""
         name = f"t{os.getpid()}_{next(_NUMBER)}"
-        self.run(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
+        self.run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
         return name
 
     def drop(self, name: str) -> None:
@@ -45,9 +43,7 @@ class Postgres:
 
     def run(self, statement: sql.Composed) -> None:
         """Run a statement as the superuser."""
-        with psycopg.connect(
-            host=str(self.sockets), user="postgres", dbname="postgres", autocommit=True
-        ) as connection:
+        with psycopg.connect(host=str(self.sockets), user="postgres", dbname="postgres", autocommit=True) as connection:
             connection.execute(statement)
 
     def program(self, name: str) -> str:
@@ -68,7 +64,7 @@ def postgres() -> Iterator[Postgres]:
         if owner:
             os.chown(directory, pwd.getpwnam(owner).pw_uid, pwd.getpwnam(owner).pw_gid)
     sockets.chmod(0o755)
-    initialise = [
+    initialise: list[str | Path] = [
         binaries / "initdb",
         "-D",
         data,

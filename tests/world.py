@@ -113,9 +113,7 @@ class Asker:
         """Ask with GET."""
         return self.world.request("GET", path, headers=self.headers() | headers)
 
-    def search(
-        self, body: Mapping[str, Any] | str | bytes | None = None, resource: str = "arrests"
-    ) -> TestResponse:
+    def search(self, body: Mapping[str, Any] | str | bytes | None = None, resource: str = "arrests") -> TestResponse:
         """Search; a text is sent as it is."""
         content = body if isinstance(body, str | bytes) else json.dumps(body or {})
         return self.world.request(
@@ -169,9 +167,7 @@ class World:
         assert CANARY not in said, "a record that nobody may see showed through"
         return response
 
-    def asker(
-        self, name: str = "ice-ero", agency: str = "ICE", officer: str | None = None, **changed: Any
-    ) -> Asker:
+    def asker(self, name: str = "ice-ero", agency: str = "ICE", officer: str | None = None, **changed: Any) -> Asker:
         """Register a client."""
         key = ec.generate_private_key(ec.SECP256R1())
         agreed = agreement(name, agency, **changed)

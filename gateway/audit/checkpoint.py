@@ -40,9 +40,7 @@ class Verifier:
 
     def key_id(self) -> bytes:
         """Return the first four bytes of the key's hash (signed-note, "Signatures")."""
-        return hashlib.sha256(self.origin.encode() + b"\n" + _ED25519 + self.key.public_bytes_raw()).digest()[
-            :4
-        ]
+        return hashlib.sha256(self.origin.encode() + b"\n" + _ED25519 + self.key.public_bytes_raw()).digest()[:4]
 
     def vkey(self) -> str:
         """Return the verifier key in the notation of signed-note, to hand to an auditor."""

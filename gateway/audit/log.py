@@ -112,9 +112,7 @@ class Log:
         the commit leaves a head without a checkpoint, which the next call signs.
         """
         with self._store.transaction() as connection:
-            head = connection.execute(
-                sa.select(tables.tree_head).with_for_update(skip_locked=True)
-            ).one_or_none()
+            head = connection.execute(sa.select(tables.tree_head).with_for_update(skip_locked=True)).one_or_none()
             if head is None:
                 return 0
             waiting = (
@@ -124,9 +122,7 @@ class Log:
             )
             entries = connection.execute(waiting).all()
             if entries:
-                self._extend(
-                    connection, Frontier(head.size, head.frontier), [(e.entry_id, e.leaf) for e in entries]
-                )
+                self._extend(connection, Frontier(head.size, head.frontier), [(e.entry_id, e.leaf) for e in entries])
         self._sign()
         return len(entries)
 

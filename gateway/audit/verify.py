@@ -87,9 +87,7 @@ def verify(
             )
         # 7.
         unsealed = _check_entries(connection)
-        note = connection.scalar(
-            sa.select(tables.checkpoint.c.note).where(tables.checkpoint.c.size == newest.size)
-        )
+        note = connection.scalar(sa.select(tables.checkpoint.c.note).where(tables.checkpoint.c.size == newest.size))
     return Verified(str(note), newest.size, unsealed, done.erased)
 
 
@@ -107,9 +105,7 @@ def _opened(verifier: Verifier, note: str, which: str) -> Checkpoint:
 def _leaves(connection: Connection) -> Iterator[Any]:
     at = -1
     statement = (
-        sa.select(
-            tables.leaf.c.leaf_index, tables.leaf.c.entry_id, tables.leaf.c.leaf_hash, tables.entry.c.leaf
-        )
+        sa.select(tables.leaf.c.leaf_index, tables.leaf.c.entry_id, tables.leaf.c.leaf_hash, tables.entry.c.leaf)
         .outerjoin(tables.entry, tables.entry.c.entry_id == tables.leaf.c.entry_id)
         .where(tables.leaf.c.leaf_index > sa.bindparam("at"))
         .order_by(tables.leaf.c.leaf_index)

@@ -38,9 +38,7 @@ def show(last: int, as_json: bool, by: str) -> None:  # noqa: FBT001 -- click pa
 @click.option(
     "--against", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="a checkpoint kept before"
 )
-@click.option(
-    "--keep", type=click.Path(dir_okay=False, path_type=Path), help="where to keep the newest checkpoint"
-)
+@click.option("--keep", type=click.Path(dir_okay=False, path_type=Path), help="where to keep the newest checkpoint")
 def verify(against: Path | None, keep: Path | None) -> None:
     """Verify the whole log; print a checkpoint to keep."""
     settings = configuration.read()
@@ -49,9 +47,7 @@ def verify(against: Path | None, keep: Path | None) -> None:
     try:
         with Progress(console=Console(file=sys.stderr), transient=True) as bar:
             task = bar.add_task("verifying leaves", total=None)
-            verified = verify_log(
-                store, log.verifier, openings, note, lambda done: bar.update(task, completed=done)
-            )
+            verified = verify_log(store, log.verifier, openings, note, lambda done: bar.update(task, completed=done))
     except VerificationError as error:
         click.echo(f"NOT VERIFIED: {error}", err=True)
         sys.exit(1)
@@ -66,9 +62,7 @@ def told(verified: Verified, *, against: bool) -> str:
     if verified.unsealed:
         lines.append(f"{verified.unsealed} entries wait to be sealed")
     if against:
-        lines.append(
-            "the log continues the checkpoint given: nothing before it was changed, removed or reordered"
-        )
+        lines.append("the log continues the checkpoint given: nothing before it was changed, removed or reordered")
     else:
         lines.append(
             "without an earlier checkpoint (--against) a log that was rewritten and signed anew by the key's holder "

@@ -35,14 +35,10 @@ def client() -> None:
 @click.option("--ori", required=True, help="the agency's originating agency identifier, nine characters")
 @click.option("--mission", required=True, help="a mission of the catalogue")
 @click.option("--criminal-justice-agency/--no-criminal-justice-agency", required=True)
-@click.option(
-    "--purpose", "purposes", multiple=True, required=True, help="a purpose of the catalogue; repeatable"
-)
+@click.option("--purpose", "purposes", multiple=True, required=True, help="a purpose of the catalogue; repeatable")
 @click.option("--from", "starts", type=DAY, required=True, help="the agreement's first day")
 @click.option("--until", type=DAY, help="the first day after the agreement")
-@click.option(
-    "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="public, PEM"
-)
+@click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="public, PEM")
 @by_officer
 def add(
     client_id: str,
@@ -62,13 +58,9 @@ def add(
     catalogue = load(settings.policies).catalogue
     for purpose in purposes:
         if purpose not in catalogue.purposes:
-            raise ConfigurationError(
-                f"'{purpose}' is no purpose of the catalogue: {', '.join(catalogue.purposes)}"
-            )
+            raise ConfigurationError(f"'{purpose}' is no purpose of the catalogue: {', '.join(catalogue.purposes)}")
     if mission not in catalogue.missions:
-        raise ConfigurationError(
-            f"'{mission}' is no mission of the catalogue: {', '.join(catalogue.missions)}"
-        )
+        raise ConfigurationError(f"'{mission}' is no mission of the catalogue: {', '.join(catalogue.missions)}")
     try:
         public_key = tokens.public_jwk(key.read_bytes())
     except ValueError:
@@ -133,9 +125,7 @@ def keygen(path: Path, algorithm: str) -> None:
 
 @client.command()
 @click.argument("client_id")
-@click.option(
-    "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="private, PEM"
-)
+@click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="private, PEM")
 @click.option("--issuer", required=True, help="the gateway's URL")
 @click.option("--officer", help="the officer for whom the program asks")
 def token(client_id: str, key: Path, issuer: str, officer: str | None) -> None:

@@ -22,9 +22,7 @@ def instrument() -> None:
 
 
 @instrument.command()
-@click.option(
-    "--person", type=click.IntRange(min=1), required=True, help="the person's key in the arrest database"
-)
+@click.option("--person", type=click.IntRange(min=1), required=True, help="the person's key in the arrest database")
 @click.option("--agency", required=True, help="the agency that may rely on it")
 @click.option("--purpose", required=True, help="the purpose for which it was issued")
 @click.option("--kind", type=click.Choice(KINDS), required=True)

@@ -37,9 +37,7 @@ def check(policies: Path) -> None:
     for document in bundle.documents.values():
         until = f" until {document.until}" if document.until else ""
         authority = document.authority
-        click.echo(
-            f"{document.name:24} {document.status:10} from {document.starts}{until}  {authority.confidence}"
-        )
+        click.echo(f"{document.name:24} {document.status:10} from {document.starts}{until}  {authority.confidence}")
     click.echo(f"{len(bundle.documents)} documents, {bundle.digest}")
 
 
@@ -52,9 +50,7 @@ def check(policies: Path) -> None:
 @click.option("--criminal-justice-agency/--no-criminal-justice-agency", default=False)
 @click.option("--purpose", required=True)
 @click.option("--resource", default="arrests", show_default=True)
-@click.option(
-    "--action", type=click.Choice([action.value for action in Action]), default="read", show_default=True
-)
+@click.option("--action", type=click.Choice([action.value for action in Action]), default="read", show_default=True)
 @click.option("--as-of", type=DAY, default=lambda: datetime.now().astimezone(), show_default="today")
 @click.option("--with", "proposed", multiple=True, help="a proposed document to apply; repeatable")
 def explain(

@@ -12,20 +12,14 @@ from gateway.seed import seed as build
 
 
 @click.command()
-@click.option(
-    "--year", type=int, default=2014, show_default=True, help="the year whose published figures are met"
-)
+@click.option("--year", type=int, default=2014, show_default=True, help="the year whose published figures are met")
 @click.option("--arrests", type=int, default=46_740, show_default=True, help="how many arrests")
-@click.option(
-    "--seed", "number", type=int, default=1, show_default=True, help="the same number gives the same rows"
-)
+@click.option("--seed", "number", type=int, default=1, show_default=True, help="the same number gives the same rows")
 @click.option("--url", required=True, help="a SQLAlchemy URL of an empty database")
 def seed(year: int, arrests: int, number: int, url: str) -> None:
     """Build an invented arrest database, calibrated to Philadelphia's published figures."""
     report = with_progress(url, year, arrests, number)
-    click.echo(
-        f"{report.arrests:,} arrests of {report.persons:,} persons, {report.charges:,} charges; all invented."
-    )
+    click.echo(f"{report.arrests:,} arrests of {report.persons:,} persons, {report.charges:,} charges; all invented.")
 
 
 def with_progress(url: str, year: int, arrests: int, number: int) -> SeedReport:

@@ -1,9 +1,11 @@
 """`gateway init`, `serve` and `settings`: make a gateway, run it, and say what can be set."""
 
+import atexit
 from collections.abc import Iterable
 from typing import Any
 
 import click
+from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from gateway import app as composition
@@ -47,12 +49,18 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         for name, value in gunicorn_options(self._settings):
             self.cfg.set(name, value)
 
-    def load(self) -> Any:
-        """Compose the gateway of this process and start its sealer."""
-        telemetry.configure()
-        gateway = composition.build(self._settings)
-        gateway.sealer.start()
-        return gateway.flask
+    def load(self) -> Flask:
+        """Compose the gateway of this process."""
+        return worker(self._settings)
+
+
+def worker(settings: Settings | None = None) -> Flask:
+    """Compose the gateway of this process and start its sealer; settings are read if none are given."""
+    telemetry.configure()
+    gateway = composition.build(settings or configuration.read())
+    gateway.sealer.start()
+    atexit.register(gateway.sealer.stop)
+    return gateway.flask
 
 
 def gunicorn_options(settings: Settings) -> Iterable[tuple[str, Any]]:

@@ -74,9 +74,7 @@ class Clients:
         """Suspend or resume a client; it holds from the client's next request."""
         table = tables.client
         with self._store.transaction() as connection:
-            changed = connection.execute(
-                table.update().where(table.c.client_id == client_id).values(state=state)
-            )
+            changed = connection.execute(table.update().where(table.c.client_id == client_id).values(state=state))
         if changed.rowcount != 1:
             raise ConfigurationError(f"there is no client {client_id}")
 

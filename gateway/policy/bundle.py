@@ -61,9 +61,7 @@ def load(root: Path) -> Bundle:
     for document in found.values():
         for name in document.replaces:
             if name not in found or name == document.name:
-                raise FileError(
-                    document.place, f"'{document.name}' replaces '{name}', which is no other document"
-                )
+                raise FileError(document.place, f"'{document.name}' replaces '{name}', which is no other document")
     return Bundle(catalogue, found, _digest(rfc8785.dumps({"compiler": COMPILER, "files": digests})))
 
 

@@ -41,7 +41,7 @@ from gateway.policy.condition import (
     Truth,
 )
 from gateway.policy.lists import NamedList
-from gateway.strict_yaml import FileError, Place, Text
+from gateway.strict_yaml import FileError, Text
 
 # A node of CEL's syntax tree: a protobuf message whose class is made at run time.
 Expr = Any
@@ -88,9 +88,7 @@ class Reader:
         pool = _pool(catalogue, lists)
         words = {"lists": cel.Type("gw.Lists"), "instruments": cel.Type.List(cel.Type("gw.Instrument"))}
         self._environments = {
-            resource: cel.NewEnv(
-                descriptor_pool=pool, variables={RECORD: cel.Type(f"gw.{resource}"), **words}
-            )
+            resource: cel.NewEnv(descriptor_pool=pool, variables={RECORD: cel.Type(f"gw.{resource}"), **words})
             for resource in catalogue.resources
         }
         self._subjects = cel.NewEnv(descriptor_pool=pool, variables={SUBJECT: cel.Type("gw.Subject")})
@@ -271,9 +269,7 @@ class _Lowering:
             constant = expr.call_expr.args[0].const_expr
         kind = constant.WhichOneof("kind")
         if kind not in ("string_value", "int64_value", "bool_value"):
-            raise self.refuse(
-                expr, "a text, a whole number, true or false is expected; for absence use has()"
-            )
+            raise self.refuse(expr, "a text, a whole number, true or false is expected; for absence use has()")
         try:
             return domain.parse(getattr(constant, kind))
         except OutOfDomainError as error:
@@ -302,9 +298,9 @@ class _Lowering:
     def over_relation(
         self,
         expr: Expr,
-        universal: bool,
+        universal: bool,  # noqa: FBT001 -- which of the two quantifiers
         body: Expr,
-        items: Mapping[str, str],  # noqa: FBT001
+        items: Mapping[str, str],
     ) -> Condition:
         loop = expr.comprehension_expr
         chosen = loop.iter_range.select_expr
@@ -326,16 +322,11 @@ class _Lowering:
             call = conjunct.call_expr
             sides = list(call.args)
             names = [
-                side.select_expr.field if side.select_expr.operand.ident_expr.name == item else ""
-                for side in sides
+                side.select_expr.field if side.select_expr.operand.ident_expr.name == item else "" for side in sides
             ]
             if call.function == "_==_" and "person" in names and person is None:
                 person = self.reference(sides[1 - names.index("person")], {})
-            elif (
-                call.function in ("_==_", "@in")
-                and names[:1] in (["kind"], ["signer"])
-                and names[0] not in wanted
-            ):
+            elif call.function in ("_==_", "@in") and names[:1] in (["kind"], ["signer"]) and names[0] not in wanted:
                 wanted[names[0]] = self.words(sides[1])
             else:
                 raise self.refuse(
@@ -344,9 +335,7 @@ class _Lowering:
                     "by == or in with values that are written out",
                 )
         if person is None or person.domain.kind is not Kind.KEY:
-            raise self.refuse(
-                body, "an instrument must be bound to the record's person: i.person == record.person"
-            )
+            raise self.refuse(body, "an instrument must be bound to the record's person: i.person == record.person")
         return Covered(person, wanted.get("kind"), wanted.get("signer"))
 
     def words(self, expr: Expr) -> frozenset[str]:
@@ -417,9 +406,7 @@ def _numbered(
     if oneof:
         made.oneof_decl.add(name="kind")
     for field, (number, kind) in fields.items():
-        added = made.field.add(
-            name=field, number=number, label=_REPEATED if kind.endswith("*") else _OPTIONAL
-        )
+        added = made.field.add(name=field, number=number, label=_REPEATED if kind.endswith("*") else _OPTIONAL)
         base = kind.rstrip("*")
         if base.startswith("."):
             added.type, added.type_name = _MESSAGE, base
@@ -448,9 +435,7 @@ def _checked_expr() -> Any:
     _numbered(file, "Constant", constants, frozenset(constants))
     _numbered(file, "Ident", {"name": (1, "string")})
     _numbered(file, "Select", {"operand": (1, ".cel.Expr"), "field": (2, "string"), "test_only": (3, "bool")})
-    _numbered(
-        file, "Call", {"target": (1, ".cel.Expr"), "function": (2, "string"), "args": (3, ".cel.Expr*")}
-    )
+    _numbered(file, "Call", {"target": (1, ".cel.Expr"), "function": (2, "string"), "args": (3, ".cel.Expr*")})
     _numbered(file, "CreateList", {"elements": (1, ".cel.Expr*")})
     _numbered(
         file,

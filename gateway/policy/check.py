@@ -40,20 +40,15 @@ def check(bundle: Bundle) -> None:
 def subject_classes(bundle: Bundle) -> Iterator[Mapping[str, object]]:
     """Yield subjects of which each kind that the conditions can tell apart is one."""
     values: dict[str, dict[object, None]] = {
-        name: dict.fromkeys((True, False) if domain.most == 0 else (_OTHER,))
-        for name, domain in SUBJECT_FIELDS.items()
+        name: dict.fromkeys((True, False) if domain.most == 0 else (_OTHER,)) for name, domain in SUBJECT_FIELDS.items()
     }
     for document in bundle.documents.values():
         for name, value in _distinguished(document):
             values[name][value] = None
-    count = 0
-    for combination in product(*values.values()):
-        count += 1
-        if count > MAX_CLASSES:
+    for count, combination in enumerate(product(*values.values())):
+        if count == MAX_CLASSES:
             first = next(iter(bundle.documents.values()))
-            raise FileError(
-                first.place, f"the conditions on subjects tell more than {MAX_CLASSES} kinds apart"
-            )
+            raise FileError(first.place, f"the conditions on subjects tell more than {MAX_CLASSES} kinds apart")
         yield dict(zip(values, combination, strict=True))
 
 
@@ -65,9 +60,7 @@ def _distinguished(document: Document) -> Iterator[tuple[str, object]]:
             case Member(reference, values, ()):
                 yield from ((reference.field, value) for value in values)
             case Compare() | Member():
-                raise FileError(
-                    document.place, "subjects are told apart by ==, != and in with written values only"
-                )
+                raise FileError(document.place, "subjects are told apart by ==, != and in with written values only")
             case _:
                 pass
 
@@ -96,8 +89,8 @@ def _check_together(applying: tuple[Document, ...], bundle: Bundle) -> None:
             if conflict is not None:
                 raise FileError(
                     conflict.second.place,
-                    f"'{conflict.second.name}' and '{conflict.first.name}' ({conflict.first.place}) can apply together, "
-                    f"and {conflict.why}: cells that depend on the row are not supported yet; give the rules the "
+                    f"'{conflict.second.name}' and '{conflict.first.name}' ({conflict.first.place}) can apply "
+                    f"together, and {conflict.why}: cells that depend on the row are not supported; give the rules the "
                     "same fields, other purposes, other subjects or other dates",
                 )
 

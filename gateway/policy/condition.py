@@ -139,14 +139,11 @@ class Covered:
         return frozenset(
             i.person
             for i in instruments
-            if (self.kinds is None or i.kind in self.kinds)
-            and (self.signers is None or i.signer in self.signers)
+            if (self.kinds is None or i.kind in self.kinds) and (self.signers is None or i.signer in self.signers)
         )
 
 
-Condition = (
-    Constant | Compare | Member | Truth | Present | RelationPresent | Not | And | Or | Exists | Covered
-)
+Condition = Constant | Compare | Member | Truth | Present | RelationPresent | Not | And | Or | Exists | Covered
 Record = Mapping[str, object]
 
 TRUE = Constant(value=True)

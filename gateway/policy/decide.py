@@ -118,9 +118,7 @@ def compose(
     applying: tuple[Document, ...], action: Action, resource: str, purpose: str, bundle: Bundle
 ) -> Permit | Deny:
     """Join the rules of the documents that apply into one view."""
-    rules = [
-        rule for document in applying for rule in document.rules if _concerns(rule, action, resource, purpose)
-    ]
+    rules = [rule for document in applying for rule in document.rules if _concerns(rule, action, resource, purpose)]
     permits = [rule for rule in rules if rule.permits]
     denials = [rule for rule in rules if not rule.permits]
     reasons = {rule.name: _reason(rule, bundle) for rule in rules}

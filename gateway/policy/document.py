@@ -100,7 +100,7 @@ class Document:
         return self.starts <= day and (self.until is None or day < self.until)
 
 
-_DOCUMENT = ("policy", "title", "status", "authority", "effective", "subjects")
+_DOCUMENT = ("policy", "title", "status", "authority", "effective", "subjects", "rules")
 _PERMIT = ("id", "permit", "resource", "because")
 _DENY = ("id", "deny", "resource", "because")
 
@@ -108,7 +108,7 @@ _DENY = ("id", "deny", "resource", "because")
 def load(path: Path, root: Path, catalogue: Catalogue, reader: Reader) -> tuple[Document, bytes]:
     """Read one document; return it with the file's bytes; raise FileError."""
     top, content = read_file(path, root)
-    top.closed(required=_DOCUMENT, optional=("replaces", "rules", "obligations"))
+    top.closed(required=_DOCUMENT, optional=("replaces", "obligations"))
     name = top.text("policy")
     if name.value != path.stem:
         raise FileError(name.place, f"the policy must be named as its file, '{path.stem}'")
@@ -143,8 +143,8 @@ def _effective(spec: Mapping) -> tuple[date, date | None]:
 def _authority(spec: Mapping) -> Authority:
     spec.closed(required=("instrument", "source", "confidence"), optional=("interpretation",))
     return Authority(
-        instrument=spec.string("instrument"),
-        source=spec.string("source"),
+        instrument=" ".join(spec.string("instrument").split()),
+        source=" ".join(spec.string("source").split()),
         confidence=spec.text("confidence").one_of(CONFIDENCE),
         interpretation=" ".join(spec.string("interpretation").split()),
     )

@@ -34,9 +34,7 @@ def load(path: Path, root: Path) -> tuple[NamedList, bytes]:
     top.text("confidence").one_of(CONFIDENCE)
     name = top.text("list")
     if name.value != path.stem or not name.value.replace("-", "_").isidentifier():
-        raise FileError(
-            name.place, f"the list must be named as its file, '{path.stem}', in words and hyphens"
-        )
+        raise FileError(name.place, f"the list must be named as its file, '{path.stem}', in words and hyphens")
     sections = top.texts("sections")
     return (
         NamedList(

@@ -53,6 +53,7 @@ _NEGATION = {
     Operator.LE: Operator.GT,
 }
 _LAST = "\U0010ffff"
+_SURROGATES, _AFTER_SURROGATES = range(0xD800, 0xE000), 0xE000
 
 
 @dataclass(slots=True)
@@ -68,9 +69,7 @@ class Bindings:
         return name
 
 
-def bind(
-    covered: dict[str, Covered], instruments: tuple[Instrument, ...], dialect: Dialect
-) -> dict[str, Parameter]:
+def bind(covered: dict[str, Covered], instruments: tuple[Instrument, ...], dialect: Dialect) -> dict[str, Parameter]:
     """Return the values of the array parameters at a moment."""
     return {name: encode_many(sorted(c.persons(instruments)), dialect) for name, c in covered.items()}
 
@@ -240,4 +239,4 @@ def prefix_range(prefix: str) -> tuple[str, str]:
     if not kept:
         return prefix, _LAST * 64
     following = ord(kept[-1]) + 1
-    return prefix, kept[:-1] + chr(0xE000 if 0xD800 <= following <= 0xDFFF else following)
+    return prefix, kept[:-1] + chr(_AFTER_SURROGATES if following in _SURROGATES else following)

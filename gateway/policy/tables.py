@@ -71,9 +71,7 @@ def _json(values: list[Any]) -> str:
 
 def parameter(name: str, kind: Kind, dialect: Dialect) -> Value:
     """Name a parameter of a kind."""
-    return sa.bindparam(
-        name, type_=_POSTGRESQL_TYPES[kind] if dialect is Dialect.POSTGRESQL else sa.types.NullType()
-    )
+    return sa.bindparam(name, type_=_POSTGRESQL_TYPES[kind] if dialect is Dialect.POSTGRESQL else sa.types.NullType())
 
 
 def constant(value: Scalar, kind: Kind, dialect: Dialect) -> Value:
@@ -262,7 +260,5 @@ def _within_sqlite(raw: Value, domain: Domain) -> Bool:
             return sa.and_(raw.op("GLOB")(_text(_DATE_SHAPE)), real, raw.between(_text(low), _text(high)))
         case Kind.TIMESTAMP:
             low, high = (str(encode(bound, Dialect.SQLITE)) for bound in MOMENTS)
-            real = sa.func.strftime(_text("%Y-%m-%d %H:%M:%S"), raw) == sa.func.substr(
-                raw, _number(1), _number(19)
-            )
+            real = sa.func.strftime(_text("%Y-%m-%d %H:%M:%S"), raw) == sa.func.substr(raw, _number(1), _number(19))
             return sa.and_(raw.op("GLOB")(_text(_MOMENT_SHAPE)), real, raw.between(_text(low), _text(high)))

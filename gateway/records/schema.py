@@ -93,14 +93,10 @@ def _check_fields(
             raise ConfigurationError(
                 f"{where}: '{name}.{field.column.name}' is {column['type']}, the catalogue says {field.domain.kind}"
             )
-        if (
-            field.enforced
-            and enforceable
-            and not _enforced(field, column, live.checked(name, field.column.name))
-        ):
+        if field.enforced and enforceable and not _enforced(field, column, live.checked(name, field.column.name)):
             raise ConfigurationError(
-                f"{where}: 'enforced' needs a column type or a CHECK constraint that keeps '{name}.{field.column.name}' "
-                f"to {field.domain.describe()}"
+                f"{where}: 'enforced' needs a column type or a CHECK constraint that keeps "
+                f"'{name}.{field.column.name}' to {field.domain.describe()}"
             )
 
 
@@ -109,9 +105,7 @@ def _enforced(field: Field, column: sa.engine.interfaces.ReflectedColumn, checke
     kept = column["type"]
     match field.domain.kind:
         case Kind.TEXT:
-            return (
-                isinstance(kept, sa.String) and kept.length is not None and kept.length <= field.domain.most
-            )
+            return isinstance(kept, sa.String) and kept.length is not None and kept.length <= field.domain.most
         case Kind.KEY | Kind.BOOLEAN:
             return True
         case Kind.INTEGER:

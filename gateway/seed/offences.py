@@ -71,9 +71,7 @@ def accusations(category: str, offence: str | None, rng: Random) -> list[Accusat
     further = _choices("assumed_further_charges.csv", "category")[category]
     first = lead.draw(rng)
     drawn = dict.fromkeys((first, *(further.draw(rng) for _ in range(_FURTHER.draw(rng)))))
-    return [
-        _accusation(statute, first[1] if grade == _AS_THE_FIRST else grade, rng) for statute, grade in drawn
-    ]
+    return [_accusation(statute, first[1] if grade == _AS_THE_FIRST else grade, rng) for statute, grade in drawn]
 
 
 def _accusation(statute: Statute, grade: str | None, rng: Random) -> Accusation:

@@ -68,13 +68,10 @@ def found(
     made = 0
     for district, arrests in districts.items():
         count = arrests // _ARRESTS_A_LOCATION + 1
-        locations[district] = [
-            Location(made + index, district, streets.address()) for index in range(1, count + 1)
-        ]
+        locations[district] = [Location(made + index, district, streets.address()) for index in range(1, count + 1)]
         made += count
     staff = max(_FEWEST_OFFICERS, sum(districts.values()) // _ARRESTS_AN_OFFICER)
     officers = [
-        Officer(index, f"{1000 + index}", rng.choice(families), rng.choice(_UNITS))
-        for index in range(1, staff + 1)
+        Officer(index, f"{1000 + index}", rng.choice(families), rng.choice(_UNITS)) for index in range(1, staff + 1)
     ]
     return City(locations, officers)

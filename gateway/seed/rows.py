@@ -133,17 +133,7 @@ class Witness(NamedTuple):
 
 
 Row: TypeAlias = (
-    Person
-    | Location
-    | Officer
-    | Arrest
-    | Charge
-    | Disposition
-    | ReleaseConviction
-    | Custody
-    | Bail
-    | Victim
-    | Witness
+    Person | Location | Officer | Arrest | Charge | Disposition | ReleaseConviction | Custody | Bail | Victim | Witness
 )
 
 # In an order in which every foreign key points backwards.

@@ -53,10 +53,7 @@ def schedule(figures: Year, arrests: int, rng: Random) -> Iterator[Event]:
     """Yield a number of arrests in order of time, in proportion to a year's figures."""
     totals = figures.totals
     shares = apportion(arrests, tuple(totals.values()))
-    decks = {
-        category: _decks(figures, category, share, rng)
-        for category, share in zip(totals, shares, strict=True)
-    }
+    decks = {category: _decks(figures, category, share, rng) for category, share in zip(totals, shares, strict=True)}
     for month in range(1, 13):
         events = [
             _event(figures.year, month, category, deck, rng)
@@ -73,8 +70,7 @@ def _decks(figures: Year, category: str, share: int, rng: Random) -> _Decks:
     outcomes = figures.outcomes[category]
     decided = sum(outcomes.values())
     scaled = {
-        outcome: round(count * (1 - _OPEN_SHARE) * _OUTCOME_SCALE / decided)
-        for outcome, count in outcomes.items()
+        outcome: round(count * (1 - _OPEN_SHARE) * _OUTCOME_SCALE / decided) for outcome, count in outcomes.items()
     }
     scaled[None] = round(_OPEN_SHARE * _OUTCOME_SCALE)
     return _Decks(

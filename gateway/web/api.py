@@ -85,9 +85,7 @@ def _bearer() -> str:
     header = request.headers.get("Authorization", "")
     token = header.removeprefix(_BEARER)
     if not header.startswith(_BEARER) or not token.isascii() or " " in token or not token:
-        raise Unauthenticated(
-            Code.UNAUTHENTICATED, "Send the header Authorization: Bearer with an access token."
-        )
+        raise Unauthenticated(Code.UNAUTHENTICATED, "Send the header Authorization: Bearer with an access token.")
     return token
 
 

@@ -32,9 +32,7 @@ def purpose(request: Request) -> str:
     if value is None:
         raise Malformed(Code.PURPOSE_MISSING, "Send the header Access-Purpose.")
     if not _PURPOSE.fullmatch(value):
-        raise Malformed(
-            Code.PURPOSE_UNKNOWN, "Access-Purpose must be one word of the vocabulary, stated once."
-        )
+        raise Malformed(Code.PURPOSE_UNKNOWN, "Access-Purpose must be one word of the vocabulary, stated once.")
     return value
 
 

@@ -48,8 +48,7 @@ def problem(refusal: Refusal) -> bytes:
     }
     if refusal.reasons:
         members["reasons"] = [
-            {"rule": reason.rule, "basis": reason.basis, "because": reason.because}
-            for reason in refusal.reasons
+            {"rule": reason.rule, "basis": reason.basis, "because": reason.because} for reason in refusal.reasons
         ]
     return msgspec.json.encode(members)
 

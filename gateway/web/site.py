@@ -32,9 +32,7 @@ def build(
 ) -> Flask:
     """Build the application."""
     app = Flask("gateway", static_folder=None)
-    app.config.update(
-        MAX_CONTENT_LENGTH=MAX_BODY, MAX_FORM_MEMORY_SIZE=MAX_BODY, PROVIDE_AUTOMATIC_OPTIONS=False
-    )
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY, MAX_FORM_MEMORY_SIZE=MAX_BODY, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.before_request(api.begin)
     throttle = Throttle(app, settings)
     app.register_blueprint(api.blueprint(custodian, tokens, throttle))

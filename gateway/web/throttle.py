@@ -34,7 +34,8 @@ class Throttle:
     def check_client(self, client: str) -> None:
         """Count a request of a verified client against the limits of clients; raise Throttled."""
         # Every limit is counted, so that the order of limits does not matter.
-        if not all([self._limiter.limiter.hit(limit, "client", client) for limit in self._clients]):
+        within = [self._limiter.limiter.hit(limit, "client", client) for limit in self._clients]
+        if not all(within):
             raise throttled()
 
     def policy(self) -> str:

@@ -110,9 +110,7 @@ def _started(root: Path, server: Postgres, valkey: str, arrests: int) -> Iterato
     bare_given = given | {"GATEWAY_BIND": f"127.0.0.1:{bare_port}"}
     with (
         contenders.served(["gateway", "serve"], given, port, root / "gateway.log") as gateway,
-        contenders.served(
-            ["tests.bench.bare", str(shapes)], bare_given, bare_port, root / "bare.log"
-        ) as bare,
+        contenders.served(["tests.bench.bare", str(shapes)], bare_given, bare_port, root / "bare.log") as bare,
     ):
         yield Bench(
             server,
@@ -162,7 +160,7 @@ def _shape(workload: Workload) -> Shape:
     return Shape(statement.sql, dict(statement.constants), list(statement.presence), cells, related)
 
 
-# --- asking -----------------------------------------------------------------------------------------------------
+# --- asking ---------------------------------------------------------------------------------------------
 
 
 def _requests(bench: Bench, workload: Workload) -> tuple[bytes, ...]:
@@ -207,8 +205,8 @@ def _measure(bench: Bench, workload: Workload, connections: int, seconds: int, r
     select = contenders.pgbench(bench.server, bench.arrests, scripts, connections, seconds)
     result = Result(workload.title, connections, middle(gateway), middle(bare), select)
     click.echo(
-        f"{workload.title}, {connections} connections: gateway {result.gateway.rate:.0f}, bare {result.bare.rate:.0f}, "
-        f"SELECT alone {select.rate:.0f} a second; gateway / bare {result.ratio:.2f}",
+        f"{workload.title}, {connections} connections: gateway {result.gateway.rate:.0f}, "
+        f"bare {result.bare.rate:.0f}, SELECT alone {select.rate:.0f} a second; ratio {result.ratio:.2f}",
         err=True,
     )
     return result

@@ -16,7 +16,7 @@ from gateway.settings import Settings
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """A statement and what its columns are: two keys, presence, cells, columns that are not shown, related rows."""
+    """A statement and what its columns are: two keys, presence, cells, others, related rows."""
 
     sql: str
     constants: dict[str, Any]

@@ -88,7 +88,7 @@ def _mebibytes(path: str, name: str) -> float:
     raise RuntimeError(f"{path} does not state {name}")
 
 
-# --- PostgreSQL by itself ---------------------------------------------------------------------------------------
+# --- PostgreSQL by itself -------------------------------------------------------------------------------
 
 
 def select_scripts(statement: str, parameters: Sequence[Mapping[str, Parameter]]) -> list[str]:
@@ -109,9 +109,7 @@ def insert_script(server: Postgres, database: str) -> str:
     return "INSERT INTO durable (leaf) VALUES (decode(repeat('ab', 1500), 'hex'));\n"
 
 
-def pgbench(
-    server: Postgres, database: str, scripts: Sequence[str], connections: int, seconds: int
-) -> Sample:
+def pgbench(server: Postgres, database: str, scripts: Sequence[str], connections: int, seconds: int) -> Sample:
     """Run scripts at random with pgbench, which answers with PostgreSQL's own times."""
     with TemporaryDirectory(prefix="gw-bench-") as directory:
         files = []
@@ -127,7 +125,5 @@ def pgbench(
             check=True,
             capture_output=True,
         )
-        lines = [
-            line for log in Path(directory).glob("pgbench_log.*") for line in log.read_text().splitlines()
-        ]
+        lines = [line for log in Path(directory).glob("pgbench_log.*") for line in log.read_text().splitlines()]
     return sample(seconds, (int(line.split()[2]) / 1000 for line in lines))

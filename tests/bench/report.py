@@ -75,17 +75,20 @@ def postgres_version(url: str) -> str:
 def _setting(run: Run) -> str:
     gunicorn = f"gunicorn {version('gunicorn')} (gthread, {run.workers} workers of {run.threads} threads)"
     return (
-        f"Measured on {datetime.now(UTC).date()}: {_processor()}, {os.cpu_count()} cores, {_total_memory():.0f} GiB of "
-        f"memory, {platform.system()}; Python {platform.python_version()}, PostgreSQL {run.postgres}, {gunicorn}; "
-        f"{run.arrests:,} invented arrests. Clients, servers and databases share the machine. Each figure is the median "
-        f"of {run.rounds} rounds of {run.seconds} seconds, in which gateway and bare endpoint take turns."
+        f"Measured on {datetime.now(UTC).date()}: {_processor()}, {os.cpu_count()} cores, "
+        f"{_total_memory():.0f} GiB of memory, {platform.system()}; Python {platform.python_version()}, "
+        f"PostgreSQL {run.postgres}, {gunicorn}; {run.arrests:,} invented arrests. "
+        "Clients, servers and databases share the machine. "
+        f"Each figure is the median of {run.rounds} rounds of {run.seconds} seconds, in which gateway and bare "
+        "endpoint take turns; latencies are in milliseconds."
     )
 
 
 def _table(run: Run) -> str:
     head = (
-        "| request | connections | gateway: a second | p50 ms | p99 ms | bare: a second | p50 ms | p99 ms "
-        "| SELECT alone: a second | p50 ms | p99 ms | gateway / bare |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+        "| request | connections | gateway: a second | p50 | p99 | bare: a second | p50 | p99 "
+        "| SELECT alone: a second | p50 | p99 | gateway / bare |\n"
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
     )
     return head + "\n".join(
         f"| {r.title} | {r.connections} | {_cells(r.gateway)} | {_cells(r.bare)} | {_cells(r.select)} | {r.ratio:.2f} |"
@@ -106,7 +109,9 @@ def _commits(run: Run) -> str:
 
 
 def _memory(run: Run) -> str:
-    return f"Memory of a worker after the load: gateway {_largest(run.gateway_memory)}; bare {_largest(run.bare_memory)}."
+    return (
+        f"Memory of a worker after the load: gateway {_largest(run.gateway_memory)}; bare {_largest(run.bare_memory)}."
+    )
 
 
 def _largest(workers: Sequence[Memory]) -> str:

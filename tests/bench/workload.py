@@ -16,8 +16,8 @@ from gateway.policy.tables import Dialect, Parameter
 
 RESOURCE = "arrests"
 PAGE = 50
-# With the page's fifty, fewer persons than an agreement's budget lets it see in a day: the settlement counts the day's
-# marks, so that more persons would measure a day that the policy does not have.
+# With the page's fifty, fewer persons than the shipped policy lets an agreement see in a day: the settlement
+# counts the day's marks, so that more would measure a day that can't be.
 VARIED = 400
 
 _CHOSEN = """
@@ -45,7 +45,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One kind of request, varied: calls of both contenders, and the parameters of the statement behind them."""
+    """One kind of request, varied: calls of both contenders, and the parameters of the SELECT."""
 
     name: str
     title: str
@@ -92,9 +92,7 @@ def _by_name(planner: Planner, view: View, purpose: str, names: Sequence[tuple[s
 def _page(planner: Planner, view: View, purpose: str) -> Workload:
     search = Search(RESOURCE, purpose, None, None, (SortKey("arrested_at", True),), (), PAGE, None)
     calls = [_search({"sort": ["-arrested_at"], "limit": PAGE})]
-    return _workload(
-        "page", f"a page of {PAGE} with charges", [planner.search(view, search, (), None)], calls, calls
-    )
+    return _workload("page", f"a page of {PAGE} with charges", [planner.search(view, search, (), None)], calls, calls)
 
 
 def _by_id(planner: Planner, view: View, ids: Sequence[tuple[int, str]]) -> Workload:
@@ -108,8 +106,6 @@ def _search(body: Mapping[str, object]) -> Call:
     return Call(f"/v1/{RESOURCE}/search", json.dumps(body).encode())
 
 
-def _workload(
-    name: str, title: str, plans: Sequence[Plan], gateway: Sequence[Call], bare: Sequence[Call]
-) -> Workload:
+def _workload(name: str, title: str, plans: Sequence[Plan], gateway: Sequence[Call], bare: Sequence[Call]) -> Workload:
     parameters = tuple(plan.parameters for plan in plans)
     return Workload(name, title, plans[0].statement, parameters, tuple(gateway), tuple(bare))

@@ -63,9 +63,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, SeedReport, li
     """Build a small database once."""
     url = f"sqlite:///{tmp_path_factory.mktemp('seed') / 'arrests.db'}"
     calls: list[tuple[int, int]] = []
-    report = seed(
-        url, year=2014, arrests=ARRESTS, seed=7, progress=lambda done, total: calls.append((done, total))
-    )
+    report = seed(url, year=2014, arrests=ARRESTS, seed=7, progress=lambda done, total: calls.append((done, total)))
     return url, report, calls
 
 
@@ -101,9 +99,7 @@ def test_parts_sum_to_the_total_and_stay_within_one_of_their_quota(total: int, w
     parts = apportion(total, weights)
     assert sum(parts) == total
     whole = sum(weights)
-    assert all(
-        abs(part * whole - total * weight) < whole for part, weight in zip(parts, weights, strict=True)
-    )
+    assert all(abs(part * whole - total * weight) < whole for part, weight in zip(parts, weights, strict=True))
 
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=40))
@@ -138,8 +134,7 @@ def test_a_full_year_has_the_published_months(laid_out: tuple[int, list[Event]])
     """Arrests by local month and category are the published counts, December 2021 the derived ones."""
     year, events = laid_out
     expected = {
-        (int(line["month"]), line["category"]): int(line["count"])
-        for line in published("arrests_by_month.csv", year)
+        (int(line["month"]), line["category"]): int(line["count"]) for line in published("arrests_by_month.csv", year)
     }
     if year == 2021:
         expected |= {(12, category): count for category, count in DECEMBER_2021.items()}
@@ -154,9 +149,7 @@ def test_a_full_year_has_the_published_districts(laid_out: tuple[int, list[Event
     lines = published("arrests_by_district.csv", year)
     by_district = Counter(event.district for event in events)
     assert by_district.pop(None) == OUTSIDE[year]
-    assert by_district == {
-        line["district"]: int(line["count"]) for line in lines if line["category"] == "All"
-    }
+    assert by_district == {line["district"]: int(line["count"]) for line in lines if line["category"] == "All"}
     by_both = Counter((event.district, event.category) for event in events)
     for line in lines:
         if line["category"] != "All":
@@ -269,9 +262,9 @@ def test_grades_are_near_the_published_shares(connection: Connection) -> None:
 
 def test_arrests_have_one_to_six_charges_in_sequence(connection: Connection) -> None:
     """The charges of every arrest are numbered from one, and there are six at most."""
-    numbered = select(
-        func.min(charge.c.sequence), func.max(charge.c.sequence), func.count(charge.c.sequence)
-    ).group_by(charge.c.arrest_id)
+    numbered = select(func.min(charge.c.sequence), func.max(charge.c.sequence), func.count(charge.c.sequence)).group_by(
+        charge.c.arrest_id
+    )
     found = connection.execute(numbered).all()
     assert len(found) == ARRESTS
     assert all(first == 1 and last == count <= 6 for first, last, count in found)

@@ -119,7 +119,9 @@ def _environment(settings: Settings) -> Mapping[str, str]:
 def _serving(settings: Settings, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the real server as its own process, its telemetry in a file."""
     with (directory / "server.log").open("ab") as telemetry:
-        server = subprocess.Popen([sys.executable, "-m", "gateway", "serve"], env=_environment(settings), stderr=telemetry)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve"], env=_environment(settings), stderr=telemetry
+        )
     try:
         _await_ready(settings, server, directory)
         yield server
@@ -177,13 +179,21 @@ def _invite(settings: Settings, directory: Path, clients: cast.Clients) -> None:
     click.echo("\nThree lines to try in another terminal:")
     for each, path, data in (
         (clients.ice, "/v1/arrests/search", '{"limit": 2}'),
-        (clients.fbi, "/v1/arrests/search", '{"limit": 2, "filter": {"district": {"eq": "24"}}, "sort": ["-arrested_at"]}'),
+        (
+            clients.fbi,
+            "/v1/arrests/search",
+            '{"limit": 2, "filter": {"district": {"eq": "24"}}, "sort": ["-arrested_at"]}',
+        ),
         (clients.ice, "/v1/resources", None),
     ):
         token = f"$({program} client token {each.id} --key {_shown(each.key)} --issuer {url})"
         body = f" -H 'Content-Type: application/json' -d '{data}'" if data else ""
-        click.echo(f'\ncurl -s {url}{path} -H "Authorization: Bearer {token}" -H "Access-Purpose: {each.purpose}"{body}')
-    click.echo(f"\nAnd the log: . {_shown(directory / 'settings.sh')} && {program} audit show && {program} audit verify\n")
+        click.echo(
+            f'\ncurl -s {url}{path} -H "Authorization: Bearer {token}" -H "Access-Purpose: {each.purpose}"{body}'
+        )
+    click.echo(
+        f"\nAnd the log: . {_shown(directory / 'settings.sh')} && {program} audit show && {program} audit verify\n"
+    )
 
 
 def _shown(path: Path) -> str:

@@ -61,15 +61,23 @@ def show(settings: Settings, records: int, persons: int) -> None:
     _print_documents(bundle)
     ice = seen["ice-ero"]
     click.echo("")
-    expect("2014-04-15 and 2014-04-17 are the same: the order's text does not mention the database",
-           holds=ice[BEFORE] == ice[AFTER] and ice[AFTER].records > 0)
+    expect(
+        "2014-04-15 and 2014-04-17 are the same: the order's text does not mention the database",
+        holds=ice[BEFORE] == ice[AFTER] and ice[AFTER].records > 0,
+    )
     closed = ice[CLOSED]
-    expect(f"with the gap closed {closed.records} of {ice[AFTER].records:,} records remain",
-           holds=0 < closed.records < ice[AFTER].records // 100)
-    expect("and they carry no home address and no place of birth",
-           holds={"home_address", "place_of_birth"} <= closed.withheld)
-    expect("on 2018-09-01 ICE sees nothing, and the FBI what it saw before",
-           holds=ice[ENDED].records == 0 and seen["fbi-phl"][ENDED] == seen["fbi-phl"][ENDED - 1])
+    expect(
+        f"with the gap closed {closed.records} of {ice[AFTER].records:,} records remain",
+        holds=0 < closed.records < ice[AFTER].records // 100,
+    )
+    expect(
+        "and they carry no home address and no place of birth",
+        holds={"home_address", "place_of_birth"} <= closed.withheld,
+    )
+    expect(
+        "on 2018-09-01 ICE sees nothing, and the FBI what it saw before",
+        holds=ice[ENDED].records == 0 and seen["fbi-phl"][ENDED] == seen["fbi-phl"][ENDED - 1],
+    )
 
 
 def _seen(survey: Survey, bundle: Bundle, name: str, day: date, named: frozenset[str]) -> Seen:
@@ -82,9 +90,7 @@ def _seen(survey: Survey, bundle: Bundle, name: str, day: date, named: frozenset
             return Seen(0, 0, frozenset(), frozenset(), frozenset(), f"denied: {code}")
         case Permit(view):
             records, persons = survey.count(RESOURCE, view, agreement.agency, request.purpose, day)
-            return Seen(
-                records, persons, view.shown, frozenset(view.masked), frozenset(view.withheld)
-            )
+            return Seen(records, persons, view.shown, frozenset(view.masked), frozenset(view.withheld))
 
 
 def _print_table(bundle: Bundle, seen: dict[str, list[Seen]]) -> None:
@@ -111,4 +117,6 @@ def _print_documents(bundle: Bundle) -> None:
         until = f" until {document.until}" if document.until else ""
         authority = document.authority
         click.echo(f"  {name}, {document.status}, from {document.starts}{until}")
-        click.echo(f"    {authority.instrument}. Source: {' '.join(authority.source.split())}. Confidence: {authority.confidence}.")
+        click.echo(
+            f"    {authority.instrument}.\n    Source: {authority.source}\n    Confidence: {authority.confidence}"
+        )

@@ -42,7 +42,11 @@ class Program:
         self._host = settings.bind
         self._client = client
         assertion = tokens.assertion(client.id, settings.issuer, key_files.read_private(client.key), officer)
-        form = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": assertion,
+        }
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         reply = self._send("POST", "/oauth/token", urllib.parse.urlencode(form), kind)
         expect(f"{client.id} gets a token by private_key_jwt", holds=reply.status == OK)
@@ -80,7 +84,10 @@ def ice(settings: Settings, client: Client, hidden: int) -> None:
     one = program.get(f"/v1/arrests/{record['id']}")
     expect("it reads one record by its opaque id", holds=one.status == OK and one.json()["record"] == record)
     expect("of the date of birth it sees the year alone", holds=isinstance(record["date_of_birth"], int))
-    expect("it sees no home address and no place of birth", holds=record.keys().isdisjoint({"home_address", "place_of_birth"}))
+    expect(
+        "it sees no home address and no place of birth",
+        holds=record.keys().isdisjoint({"home_address", "place_of_birth"}),
+    )
     _hidden_and_missing(settings, program, client, hidden)
     refused = program.search(filter={"place_of_birth": {"ne": "PHILADELPHIA, PA"}})
     expect(f"a filter on place of birth is refused: {refused.json()['code']}", holds=refused.status == BAD_REQUEST)

@@ -1,0 +1,43 @@
+-- The roles of the gateway on PostgreSQL. Run with psql as a superuser, once for the arrest database and once for the
+-- store, with the variables that each part needs:
+--
+--   psql -v part=arrests -v database=arrests -v reader=gateway_reader -f deploy/roles.sql arrests
+--   psql -v part=store   -v database=gateway -v writer=gateway_writer -f deploy/roles.sql gateway
+--
+-- Passwords are set apart (\password), so that none stands in a file. `gateway init` makes the store's tables as their
+-- owner; run the second part after it. The writer is not their owner: it can add to the log and never change it.
+
+\set ON_ERROR_STOP on
+SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store \gset
+
+\if :arrests
+    -- The reader may SELECT and nothing else, and can't turn its read-only transactions off for good: it owns nothing.
+    CREATE ROLE :"reader" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS;
+    ALTER ROLE :"reader" SET default_transaction_read_only = on;
+    ALTER ROLE :"reader" SET statement_timeout = '10s';
+    ALTER ROLE :"reader" SET idle_in_transaction_session_timeout = '10s';
+    REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
+    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+    GRANT CONNECT ON DATABASE :"database" TO :"reader";
+    GRANT USAGE ON SCHEMA public TO :"reader";
+    GRANT SELECT ON ALL TABLES IN SCHEMA public TO :"reader";
+\endif
+
+\if :store
+    CREATE ROLE :"writer" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS;
+    ALTER ROLE :"writer" SET synchronous_commit = on;
+    ALTER ROLE :"writer" SET idle_in_transaction_session_timeout = '10s';
+    REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
+    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+    GRANT CONNECT ON DATABASE :"database" TO :"writer";
+    GRANT USAGE ON SCHEMA public TO :"writer";
+    -- The log only grows: no UPDATE, no DELETE.
+    GRANT SELECT, INSERT ON entry, opening, leaf, checkpoint TO :"writer";
+    GRANT SELECT, INSERT, DELETE ON pending TO :"writer";
+    GRANT SELECT, UPDATE ON tree_head TO :"writer";
+    GRANT SELECT, INSERT ON budget_mark TO :"writer";
+    GRANT SELECT, INSERT, DELETE ON assertion TO :"writer";
+    GRANT SELECT ON schema_version, client, instrument TO :"writer";
+    -- Settling a budget locks the agreement's row, which PostgreSQL allows only to who may change some column of it.
+    GRANT SELECT, UPDATE (version) ON agreement TO :"writer";
+\endif

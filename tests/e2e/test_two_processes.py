@@ -1,0 +1,146 @@
+"""Two worker processes on PostgreSQL and Valkey, under the roles that deploy/roles.sql makes."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway import app as composition
+from gateway.audit.verify import verify
+from gateway.identity import tokens
+from gateway.identity.clients import Clients
+from gateway.keys import public_pem
+from gateway.settings import read
+from tests.e2e import servers
+from tests.services import Postgres
+from tests.world import POLICIES, agreement
+
+ROLES = servers.ROOT / "deploy" / "roles.sql"
+
+
+def psql(postgres: Postgres, database: str, *variables: str) -> None:
+    """Run roles.sql as the guide says."""
+    given = [argument for variable in variables for argument in ("-v", variable)]
+    command = [
+        postgres.program("psql"),
+        "-h",
+        str(postgres.sockets),
+        "-U",
+        "postgres",
+        "-q",
+        *given,
+        "-f",
+        str(ROLES),
+        database,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def settings(
+    postgres: Postgres, postgres_arrests: str, valkey: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """Prepare a store, its roles, and the settings of two workers."""
+    tmp_path = tmp_path_factory.mktemp("two")
+    arrests, store = postgres.create(postgres_arrests), postgres.create()
+    port = servers.free_port()
+    owner = {
+        "arrest_url": postgres.url(arrests),
+        "store_url": postgres.url(store),
+        "keys": str(tmp_path / "keys"),
+        "policies": str(POLICIES),
+        "issuer": f"http://127.0.0.1:{port}",
+        "log_origin": "e2e.gateway.test/log",
+        "bind": f"127.0.0.1:{port}",
+        "workers": "2",
+        "threads": "4",
+        "limiter_storage": valkey,
+        "client_limit": "60/minute",
+    }
+    assert servers.run(["init"], owner).returncode == 0
+    reader, writer = f"reader_{store}", f"writer_{store}"
+    psql(postgres, arrests, "part=arrests", f"database={arrests}", f"reader={reader}")
+    psql(postgres, store, "part=store", f"database={store}", f"writer={writer}")
+    return owner | {"arrest_url": postgres.url(arrests, reader), "store_url": postgres.url(store, writer)}
+
+
+def test_two_workers_serve_one_log_and_one_limit(settings: dict[str, str], postgres: Postgres, tmp_path: Path) -> None:
+    """Both answer, the limit counts once for both, every answer has its entry, and the log verifies."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    owner = read({f"GATEWAY_{n.upper()}": v for n, v in settings.items()} | {"GATEWAY_STORE_URL": _as_owner(settings)})
+    store, log, openings = composition.open_log(owner)
+    Clients(store).add("fbi", tokens.public_jwk(public_pem(key)), agreement("fbi", "FBI"))
+    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
+    with servers.running(command, settings, tmp_path / "log") as server:
+        token = server.token("fbi", key)
+
+        def ask(_: int) -> tuple[int, dict[str, str]]:
+            status, headers, body = server.search(token, "criminal-investigation", limit=3)
+            assert status != 200 or len(json.loads(body)["records"]) == 3
+            return status, headers
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(ask, range(80)))
+        metrics = server.ask("GET", "/metrics")[2].decode()
+    statuses = [status for status, _ in answers]
+    assert (statuses.count(200), statuses.count(429)) == (60, 20)
+    assert "gateway_requests_total" in metrics
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if '"event": "request"' in line]
+    assert len([line for line in lines if line["status"] == 200 and line["client"] == "fbi"]) == 60
+    while log.seal():
+        pass
+    verify(store, log.verifier, openings)
+    with store.engine.connect() as connection:
+        kept = set(connection.scalars(sa.text("SELECT entry_id FROM entry")))
+        sealed = connection.scalar(sa.text("SELECT count(*) FROM leaf"))
+    assert {headers["Log-Entry"] for status, headers in answers if status == 200} <= kept
+    assert sealed == len(kept)
+    store.engine.dispose()
+
+
+def _as_owner(settings: dict[str, str]) -> str:
+    url = sa.make_url(settings["store_url"])
+    return url.set(username="postgres").render_as_string(hide_password=False)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO arrest SELECT * FROM arrest",
+        "UPDATE person SET ssn = '1'",
+        "DELETE FROM charge",
+        "CREATE TABLE mine (x int)",
+        "SET default_transaction_read_only = off; DELETE FROM victim",
+        "TRUNCATE arrest",
+    ],
+)
+def test_the_reader_can_only_read(settings: dict[str, str], statement: str) -> None:
+    """The role of the arrest database can change nothing, even when it turns its own settings off."""
+    with psycopg.connect(_libpq(settings["arrest_url"]), autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM arrest").fetchone() != (0,)
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
+            connection.execute(statement.encode())
+
+
+@pytest.mark.parametrize("table", ["entry", "opening", "leaf", "checkpoint"])
+@pytest.mark.parametrize("verb", ["UPDATE {} SET {}", "DELETE FROM {}", "TRUNCATE {}"])
+def test_the_writer_can_add_to_the_log_and_never_change_it(settings: dict[str, str], table: str, verb: str) -> None:
+    """Not even the gateway's own role can rewrite what was logged."""
+    column = {"entry": "leaf = ''", "opening": "salt = ''", "leaf": "leaf_hash = ''", "checkpoint": "note = ''"}[table]
+    with (
+        psycopg.connect(_libpq(settings["store_url"]), autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(verb.format(table, column).encode())
+
+
+def _libpq(url: str) -> str:
+    parsed = sa.make_url(url)
+    return f"host={parsed.query['host']} user={parsed.username} dbname={parsed.database}"

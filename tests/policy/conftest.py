@@ -1,0 +1,40 @@
+"""The small city's tables, on both databases."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.catalogue import Catalogue
+from gateway.policy.bundle import load
+from tests.policy import small
+
+
+@pytest.fixture(scope="session")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    """The small city's catalogue."""
+    root = tmp_path_factory.mktemp("small")
+    small.write(root, small.document([small.EVERYTHING]))
+    return load(root).catalogue
+
+
+@pytest.fixture
+def small_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty small city."""
+    if dialect == "sqlite":
+        url = f"sqlite:///{tmp_path / 'small.db'}"
+        _create(url)
+        yield url
+        return
+    server = request.getfixturevalue("postgres")
+    name = server.create()
+    _create(server.url(name))
+    yield server.url(name)
+    server.drop(name)
+
+
+def _create(url: str) -> None:
+    engine = sa.create_engine(url)
+    small.metadata.create_all(engine)
+    engine.dispose()

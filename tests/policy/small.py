@@ -1,0 +1,484 @@
+"""A small city of its own: a catalogue, tables that hold anything, random records, policies and questions about them.
+
+The reference here knows nothing of SQL: it judges one record at a time.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from hypothesis import strategies as st
+
+from gateway.access import Instrument
+from gateway.catalogue import Catalogue, Domain, Field, Kind, Relation, Scalar
+from gateway.policy.condition import RECORD, Facts
+from gateway.policy.decide import View, visible
+from gateway.policy.document import Mask
+
+CATALOGUE = """
+catalogue: small
+title: A small city
+time_zone: America/New_York
+purposes: {looking: To look}
+missions: {looking: To look}
+classes: {open: Anyone's, closed: Nobody's}
+identifying: [open]
+resources:
+  cases:
+    table: c
+    key: id
+    person: person
+    fields:
+      person: {column: person, type: key, class: open, enforced: true, required: true}
+      name: {column: name, type: text, most: 12, class: open}
+      code: {column: code, type: text, most: 6, class: open, enforced: true, required: true}
+      grade: {column: grade, type: code, codes: [F1, F2, M1], class: open}
+      amount: {column: amount, type: integer, low: -5, high: 50, class: open}
+      flag: {column: flag, type: boolean, class: open}
+      born: {column: born, type: date, class: closed}
+      at: {column: at, type: timestamp, class: closed}
+    relations:
+      verdict:
+        many: false
+        table: v
+        match: id
+        fields:
+          grade: {column: grade, type: code, codes: [F1, F2, M1], class: open}
+          born: {column: born, type: date, class: closed}
+          flag: {column: flag, type: boolean, class: open}
+      counts:
+        many: true
+        table: n
+        match: id
+        key: n_id
+        order: amount
+        at_most: 5
+        fields:
+          grade: {column: grade, type: code, codes: [F1, F2, M1], class: open}
+          amount: {column: amount, type: integer, low: -5, high: 50, class: open}
+          name: {column: name, type: text, most: 12, class: closed}
+          flag: {column: flag, type: boolean, class: open}
+"""
+
+LIST = """
+list: words
+title: Words
+kind: statutes
+source: invented
+confidence: high
+members: [ab, "x'y"]
+sections: [b]
+"""
+
+EVERYTHING = {
+    "id": "all",
+    "permit": "read",
+    "resource": "cases",
+    "show": ["open", "closed"],
+    "because": "So.",
+}
+
+metadata = sa.MetaData()
+_INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+C = sa.Table(
+    "c",
+    metadata,
+    sa.Column("id", _INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("person", _INTEGER, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("code", sa.String(6), nullable=False),
+    sa.Column("grade", sa.Text),
+    sa.Column("amount", sa.BigInteger),
+    sa.Column("flag", sa.Boolean),
+    sa.Column("born", sa.Date),
+    sa.Column("at", sa.DateTime(timezone=True)),
+)
+V = sa.Table(
+    "v",
+    metadata,
+    sa.Column("id", _INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("grade", sa.Text),
+    sa.Column("born", sa.Date),
+    sa.Column("flag", sa.Boolean),
+)
+N = sa.Table(
+    "n",
+    metadata,
+    sa.Column("n_id", _INTEGER, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.BigInteger),
+    sa.Column("grade", sa.Text),
+    sa.Column("amount", sa.BigInteger),
+    sa.Column("name", sa.Text),
+    sa.Column("flag", sa.Boolean),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """A value that its column holds and its domain does not; the number chooses which."""
+
+    number: int
+
+
+_DEFECTS: dict[str, dict[Kind, tuple[object, ...]]] = {
+    "sqlite": {
+        Kind.TEXT: ("x" * 13, b"\xff", "a\0b"),
+        Kind.CODE: ("F9", "", 3),
+        Kind.INTEGER: (51, -6, "many", 1.5),
+        Kind.BOOLEAN: (2, "true"),
+        Kind.DATE: ("unknown", "2014-02-30", "1849-12-31", 20140101, "2014-1-1"),
+        Kind.TIMESTAMP: (
+            "now",
+            "2014-02-30 00:00:00.000000",
+            "2014-01-01T00:00:00Z",
+            "1899-12-31 23:59:59.999999",
+        ),
+    },
+    "postgresql": {
+        Kind.TEXT: ("x" * 13,),
+        Kind.CODE: ("F9", ""),
+        Kind.INTEGER: (51, -6, 2**62),
+        Kind.BOOLEAN: (None,),
+        Kind.DATE: ("infinity", "-infinity", "0044-03-15 BC", "10000-01-01"),
+        Kind.TIMESTAMP: ("infinity", "-infinity", "0044-03-15 00:00:00+00 BC", "10000-01-01 00:00:00+00"),
+    },
+}
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A record as the tables hold it: values, None, or defects."""
+
+    id: int
+    person: int
+    values: Row
+    verdict: Row | None
+    counts: tuple[Row, ...] = ()
+
+
+# --- random values ----------------------------------------------------------------------------------------------
+
+TEXTS = st.sampled_from(
+    ["", "a", "ab", "AB", "b", "b.1", "b/", "ba", "x'y", "100%", "_", "é", "Ünï", "z\U0001f600", '"', "\\"]
+)
+VALUES: dict[Kind, st.SearchStrategy[Any]] = {
+    Kind.TEXT: TEXTS,
+    Kind.CODE: st.sampled_from(["F1", "F2", "M1"]),
+    Kind.INTEGER: st.sampled_from([-5, 0, 1, 2, 50]),
+    Kind.BOOLEAN: st.booleans(),
+    Kind.DATE: st.sampled_from(
+        [date(1850, 1, 1), date(1984, 2, 29), date(1984, 3, 1), date(1990, 12, 31), date(2199, 12, 31)]
+    ),
+    Kind.TIMESTAMP: st.sampled_from(
+        [
+            datetime(2014, 3, 9, 6, 59, 59, tzinfo=UTC),
+            datetime(2014, 3, 9, 7, tzinfo=UTC),
+            datetime(2014, 11, 2, 6, 0, 0, 1, tzinfo=UTC),
+        ]
+    ),
+}
+
+
+def cell(kind: Kind) -> st.SearchStrategy[Any]:
+    """A value, a null or a defect."""
+    return st.one_of(VALUES[kind], VALUES[kind], st.none(), st.builds(Defect, st.integers(0, 9)))
+
+
+def _row(fields: Mapping[str, Field], *, whole: bool) -> st.SearchStrategy[Row]:
+    return st.fixed_dictionaries(
+        {
+            name: VALUES[f.domain.kind] if f.required or whole else cell(f.domain.kind)
+            for name, f in fields.items()
+            if name != "person"
+        }
+    )
+
+
+def cases(
+    catalogue: Catalogue, first: int = 1, least: int = 2, most: int = 9, *, whole: bool = False
+) -> st.SearchStrategy[list[Case]]:
+    """Random records, with few persons, so that some have several; whole ones hold no null and no defect."""
+    resource = catalogue.resources["cases"]
+    verdict = _row(resource.relations["verdict"].fields, whole=whole)
+    parts = st.tuples(
+        st.integers(1, 4),
+        _row(resource.fields, whole=whole),
+        verdict if whole else st.none() | verdict,
+        st.lists(_row(resource.relations["counts"].fields, whole=whole), max_size=3).map(tuple),
+    )
+    return st.lists(parts, min_size=least, max_size=most).map(
+        lambda made: [Case(first + i, *part) for i, part in enumerate(made)]
+    )
+
+
+# --- random conditions, as CEL ----------------------------------------------------------------------------------
+
+
+def _literal(kind: Kind, value: Any) -> str:
+    match kind:
+        case Kind.TIMESTAMP:
+            return f'timestamp("{value.isoformat()}")'
+        case Kind.DATE:
+            return f'"{value.isoformat()}"'
+        case Kind.BOOLEAN:
+            return "true" if value else "false"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+_ORDERED = (Kind.TEXT, Kind.INTEGER, Kind.DATE, Kind.TIMESTAMP)
+
+
+@st.composite
+def _comparison(draw: st.DrawFn, variable: str, fields: Mapping[str, Field]) -> str:
+    name = draw(st.sampled_from([n for n, f in fields.items() if f.domain.kind is not Kind.KEY]))
+    kind, reference = fields[name].domain.kind, f"{variable}.{name}"
+    forms = ["==", "!=", "in", "has", *(["<", "<=", ">", ">="] if kind in _ORDERED else [])]
+    forms += ["truth"] if kind is Kind.BOOLEAN else []
+    forms += ["prefix", "list"] if kind is Kind.TEXT else []
+    same = [n for n, f in fields.items() if f.domain.kind is kind and n != name]
+    forms += ["field"] if same else []
+    form = draw(st.sampled_from(forms))
+    match form:
+        case "has":
+            return f"has({reference})"
+        case "truth":
+            return reference
+        case "in":
+            values = draw(st.lists(VALUES[kind], min_size=1, max_size=3))
+            return f"{reference} in [{', '.join(_literal(kind, value) for value in values)}]"
+        case "prefix":
+            prefix = draw(TEXTS.filter(bool))
+            return f"{reference}.startsWith({json.dumps(prefix, ensure_ascii=False)})"
+        case "list":
+            return f"{reference} in lists.words"
+        case "field":
+            return f"{reference} == {variable}.{draw(st.sampled_from(same))}"
+        case _:
+            return f"{reference} {form} {_literal(kind, draw(VALUES[kind]))}"
+
+
+def conditions(catalogue: Catalogue, *, instruments: bool = True) -> st.SearchStrategy[str]:
+    """Random conditions on a record, as a lawyer would write them."""
+    resource = catalogue.resources["cases"]
+    counts, verdict = resource.relations["counts"].fields, resource.relations["verdict"].fields
+    one = _comparison("record", resource.fields)
+    leaves = [
+        one,
+        one,
+        _comparison("record.verdict", verdict),
+        st.sampled_from(["has(record.verdict)", "has(record.counts)", "true", "false"]),
+    ]
+    if instruments:
+        leaves.append(
+            st.sampled_from(
+                [
+                    'instruments.exists(i, i.person == record.person && i.kind == "judicial")',
+                    'instruments.exists(i, record.person == i.person && i.signer == "judge" && i.kind in ["judicial"])',
+                ]
+            )
+        )
+    inner = _joined(
+        st.one_of(_comparison("n", counts), _comparison("n", counts), _comparison("record", resource.fields))
+    )
+    leaves.append(st.builds("record.counts.{}(n, {})".format, st.sampled_from(["exists", "all"]), inner))
+    return _joined(st.one_of(*leaves))
+
+
+def _joined(leaves: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.builds("!({})".format, inner),
+            st.builds("({} && {})".format, inner, inner),
+            st.builds("({} || {})".format, inner, inner),
+        ),
+        max_leaves=5,
+    )
+
+
+# --- random policies --------------------------------------------------------------------------------------------
+
+SHOWABLE = (
+    "person",
+    "name",
+    "code",
+    "grade",
+    "amount",
+    "flag",
+    "born",
+    "at",
+    "verdict",
+    "counts",
+    "counts.grade",
+    "verdict.flag",
+)
+
+
+@st.composite
+def policies(draw: st.DrawFn, catalogue: Catalogue) -> str:
+    """A random document: permits of the same fields, denials of rows, denials of fields."""
+    condition = conditions(catalogue)
+    show = draw(st.lists(st.sampled_from(SHOWABLE), min_size=1, unique=True))
+    mask = draw(st.sampled_from([{}, {"born": "year"}]))
+    rules = [
+        {
+            "id": f"p{i}",
+            "permit": "read",
+            "resource": "cases",
+            "rows": draw(condition),
+            "show": show,
+            "because": "So.",
+        }
+        | ({"mask": mask} if mask else {})
+        for i in range(draw(st.integers(1, 3)))
+    ]
+    rules += [
+        {"id": f"d{i}", "deny": "read", "resource": "cases", "rows": draw(condition), "because": "So."}
+        for i in range(draw(st.integers(0, 2)))
+    ]
+    fields = draw(st.lists(st.sampled_from(SHOWABLE[1:]), max_size=2, unique=True))
+    if fields:
+        rules.append({"id": "f", "deny": "read", "resource": "cases", "fields": fields, "because": "So."})
+    return document(rules)
+
+
+def document(
+    rules: Sequence[Mapping[str, Any]], obligations: Sequence[Mapping[str, Any]] = (), name: str = "doc"
+) -> str:
+    """Write a document; JSON is YAML."""
+    made: dict[str, Any] = {
+        "policy": name,
+        "title": "A document",
+        "status": "in-force",
+        "authority": {"instrument": "none", "source": "invented", "confidence": "high"},
+        "effective": {"from": "2000-01-01"},
+        "subjects": "true",
+        "rules": list(rules),
+    }
+    if obligations:
+        made["obligations"] = list(obligations)
+    return json.dumps(made, ensure_ascii=False)
+
+
+def write(root: Path, *documents: str) -> None:
+    """Write a directory of policies."""
+    (root / "lists").mkdir(parents=True, exist_ok=True)
+    (root / "catalogue.yaml").write_text(CATALOGUE, encoding="utf-8")
+    (root / "lists" / "words.yaml").write_text(LIST, encoding="utf-8")
+    for text in documents:
+        name = json.loads(text)["policy"]
+        (root / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+# --- the tables -------------------------------------------------------------------------------------------------
+
+
+def fill(engine: sa.Engine, catalogue: Catalogue, records: Sequence[Case]) -> None:
+    """Put the records, defects and all, into empty tables."""
+    resource = catalogue.resources["cases"]
+    dialect = engine.dialect.name
+    with engine.begin() as connection:
+        if dialect == "sqlite":
+            for table in (C, V, N):
+                connection.execute(table.delete())
+        else:
+            connection.execute(sa.text("TRUNCATE c, v, n"))
+        number = 0
+        for record in records:
+            _insert(connection, C, {"id": record.id, "person": record.person}, record.values, resource.fields)
+            if record.verdict is not None:
+                _insert(connection, V, {"id": record.id}, record.verdict, resource.relations["verdict"].fields)
+            for row in record.counts:
+                number += 1
+                _insert(connection, N, {"n_id": number, "id": record.id}, row, resource.relations["counts"].fields)
+
+
+def _insert(
+    connection: sa.Connection, table: sa.Table, keys: Mapping[str, int], row: Row, fields: Mapping[str, Field]
+) -> None:
+    dialect = connection.dialect.name
+    values = {name: _stored(value, fields[name].domain.kind, dialect) for name, value in row.items()}
+    columns = {**keys, **values}
+    types = {c.name: c.type.compile(connection.dialect) for c in table.columns}
+    marks = [f"CAST(:{n} AS {types[n]})" if dialect == "postgresql" else f":{n}" for n in columns]
+    statement = sa.text(f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join(marks)})")
+    connection.execute(statement, columns)
+
+
+def _stored(value: Any, kind: Kind, dialect: str) -> object:
+    if isinstance(value, Defect):
+        choices = _DEFECTS[dialect][kind]
+        return choices[value.number % len(choices)]
+    if dialect == "sqlite" and isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S.%f")
+    if dialect == "sqlite" and isinstance(value, date):
+        return value.isoformat()
+    return value
+
+
+# --- the reference ----------------------------------------------------------------------------------------------
+
+
+def _clean(row: Row) -> Row:
+    return {name: None if isinstance(value, Defect) else value for name, value in row.items()}
+
+
+def facts(record: Case, instruments: tuple[Instrument, ...]) -> Facts:
+    """Return what a condition is judged on; a defect is a null."""
+    clean: dict[str, object] = {**_clean(record.values), "person": record.person}
+    clean["verdict"] = None if record.verdict is None else _clean(record.verdict)
+    clean["counts"] = tuple(_clean(row) for row in record.counts)
+    return Facts({RECORD: clean}, instruments)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a view holds of a record."""
+
+    id: int
+    person: int
+    cells: dict[str, Scalar | None] = field(default_factory=dict)
+    related: dict[str, tuple[Row, ...]] = field(default_factory=dict)
+    present: dict[str, bool] = field(default_factory=dict)
+
+
+def see(view: View, records: Sequence[Case], instruments: tuple[Instrument, ...], catalogue: Catalogue) -> list[Seen]:
+    """Return the view of all records, judged one by one."""
+    return [_seen(view, record, catalogue) for record in records if visible(view, facts(record, instruments))]
+
+
+def _seen(view: View, record: Case, catalogue: Catalogue) -> Seen:
+    resource = catalogue.resources["cases"]
+    seen = Seen(record.id, record.person)
+    for path, _ in resource.paths():
+        relation, _, name = path.rpartition(".")
+        if path not in view.shown and path not in view.masked:
+            continue
+        if relation and resource.relations[relation].many:
+            seen.related[relation] = _ordered(view, record.counts, resource.relations[relation])
+            continue
+        source: Row | None = record.verdict if relation else {**record.values, "person": record.person}
+        if relation:
+            seen.present[relation] = source is not None
+        value = None if source is None else _clean(source)[name]
+        seen.cells[path] = value.year if path in view.masked and value is not None else value
+        assert view.masked.get(path, Mask.YEAR) is Mask.YEAR
+    return seen
+
+
+def _ordered(view: View, rows: tuple[Row, ...], relation: Relation) -> tuple[Row, ...]:
+    """Return the shown fields of related rows; their order is the table's and is compared as a multiset."""
+    shown = [name for name in relation.fields if f"{relation.name}.{name}" in view.shown]
+    return tuple({name: _clean(row)[name] for name in shown} for row in rows)
+
+
+def domain_of(catalogue: Catalogue, path: str) -> Domain:
+    """Return a path's domain."""
+    return dict(catalogue.resources["cases"].paths())[path].domain
