@@ -160,3 +160,11 @@ class AccessRequest:
     resource: str
     purpose: str
     moment: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """How a question came: the peer's address, and when it began on the monotonic clock."""
+
+    source: str
+    began: float

@@ -8,17 +8,18 @@ import structlog
 from flask import Flask
 
 from gateway import keys as key_files
+from gateway.accounting import Rehearsal
 from gateway.audit.aggregate import Aggregate
 from gateway.audit.entry import Entry
 from gateway.audit.log import Log, Openings
 from gateway.audit.sealer import Sealer
-from gateway.disclosure import Custodian, Rehearsal
+from gateway.disclosure import Custodian
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.identity.clients import Clients
 from gateway.identity.tokens import AccessTokens, Assertions
 from gateway.instruments import Instruments
 from gateway.opaque import Cursors, Ids
-from gateway.plan import Planner
+from gateway.plan.planner import Planner
 from gateway.policy.bundle import Bundle
 from gateway.policy.current import Current
 from gateway.policy.decide import View

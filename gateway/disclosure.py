@@ -5,28 +5,24 @@ they are built here alone.
 """
 
 import hashlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import lru_cache
 
-from gateway import limits, rendering
+from gateway import accounting, limits, rendering
 from gateway.access import (
     AccessRequest,
     Action,
-    AllOf,
-    AnyOf,
-    Compare,
+    Circumstances,
     Describe,
-    Filter,
     Instrument,
     Lookup,
-    Not,
     Question,
     Search,
     Subject,
 )
+from gateway.accounting import Found, Inquiry, Rehearsal
 from gateway.audit.aggregate import Aggregate
 from gateway.audit.entry import Entry, Json, Opening
 from gateway.audit.log import Log, LoggedEntry, Openings
@@ -34,7 +30,8 @@ from gateway.catalogue import Kind, Resource
 from gateway.errors import Code, Denied, Malformed, NotFound, Refusal
 from gateway.instruments import Instruments
 from gateway.opaque import Cursor, Cursors, Holder, Ids
-from gateway.plan import Plan, Planner, Position, view_domain
+from gateway.plan.planner import Plan, Planner, Position
+from gateway.plan.shape import view_domain
 from gateway.policy.bundle import Bundle
 from gateway.policy.current import Current
 from gateway.policy.decide import Deny, Permit, decide
@@ -47,14 +44,6 @@ Clock = Callable[[], datetime]
 
 # Bytes that a cursor needs beside its sort values: the bundle's digest, the key, JSON's own.
 _CURSOR_ROOM = 140
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """How a question came: the peer's address, and when it began on the monotonic clock."""
-
-    source: str
-    began: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,37 +63,6 @@ class LoggedRefusal:
 
 
 Answer = Disclosure | LoggedRefusal
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """Answering as of another day, with proposed documents: for invented data only, and said in every answer."""
-
-    day: date | None
-    proposed: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Inquiry:
-    """A question in its context: asked by whom, when, under which bundle."""
-
-    question: Question
-    subject: Subject
-    circumstances: Circumstances
-    bundle: Bundle
-    now: datetime
-    moment: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What is to be disclosed and written down of it."""
-
-    body: bytes
-    rows: tuple[Row, ...]
-    permit: Permit | None
-    plan: Plan | None
-    resource: Resource | None
 
 
 class Custodian:
@@ -142,11 +100,13 @@ class Custodian:
     def disclose(self, question: Question, subject: Subject, circumstances: Circumstances) -> Answer:
         """Answer a question; raise Unavailable only where no entry can be written."""
         now = self._clock()
-        inquiry = _Inquiry(question, subject, circumstances, self._policy.bundle, now, self._moment(now))
+        bundle, moment = self._policy.bundle, self._moment(now)
+        inquiry = Inquiry(question, subject, circumstances, bundle, now, moment, self._rehearsal)
         try:
             found = self._find(inquiry)
+            self._report_defects(found)
             charge = self._charge(inquiry, found)
-            entry = self._entry(inquiry, found)
+            entry = accounting.disclosed(inquiry, found)
             # Charge and entry commit together. A crash after this line leaves both, and an answer not sent.
             logged = self._log.append(entry, None if charge is None else lambda c: limits.settle(charge, c))
         except Refusal as refusal:
@@ -163,8 +123,8 @@ class Custodian:
         purpose: str | None,
     ) -> LoggedRefusal:
         """Refuse a known client before its question could be read."""
-        facts: dict[str, Json] = {"purpose": purpose, "duration_ms": _elapsed(circumstances)}
-        openings = _personal(subject, circumstances)
+        facts: dict[str, Json] = {"purpose": purpose, "duration_ms": accounting.elapsed(circumstances)}
+        openings = accounting.personal(subject, circumstances)
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, facts, openings)
         return LoggedRefusal(refusal, self._log.append(entry))
 
@@ -176,13 +136,15 @@ class Custodian:
 
     def refuse_throttled(self, refusal: Refusal, subject: Subject, circumstances: Circumstances) -> LoggedRefusal:
         """Refuse a known client that comes too often."""
-        entry = Entry("read", "refuse", refusal.code, self._clock(), subject, {}, _personal(subject, circumstances))
+        entry = Entry(
+            "read", "refuse", refusal.code, self._clock(), subject, {}, accounting.personal(subject, circumstances)
+        )
         return LoggedRefusal(refusal, self._aggregate.add(entry, subject.client))
 
     def note(self, action: str, subject: Subject, circumstances: Circumstances) -> LoggedEntry:
         """Write down what a client did that disclosed no record, such as getting a token."""
-        facts: dict[str, Json] = {"duration_ms": _elapsed(circumstances)}
-        openings = _personal(subject, circumstances)
+        facts: dict[str, Json] = {"duration_ms": accounting.elapsed(circumstances)}
+        openings = accounting.personal(subject, circumstances)
         return self._log.append(Entry(action, "permit", "done", self._clock(), subject, facts, openings))
 
     def close(self) -> None:
@@ -199,7 +161,7 @@ class Custodian:
 
     # --- finding ------------------------------------------------------------------------------------------------
 
-    def _find(self, inquiry: _Inquiry) -> _Found:
+    def _find(self, inquiry: Inquiry) -> Found:
         question, bundle = inquiry.question, inquiry.bundle
         if question.purpose not in bundle.catalogue.purposes:
             known = ", ".join(bundle.catalogue.purposes)
@@ -217,40 +179,40 @@ class Custodian:
             return self._search(inquiry, question, resource, permit, planner, covering, policy)
         return self._lookup(inquiry, question, resource, permit, planner, covering, policy)
 
-    def _permit(self, inquiry: _Inquiry, resource: Resource) -> Permit:
+    def _permit(self, inquiry: Inquiry, resource: Resource) -> Permit:
         decision = self._decide(inquiry, resource)
         if isinstance(decision, Deny):
             because = " ".join(reason.because for reason in decision.reasons)
             raise Denied(decision.code, because, decision.reasons)
         return decision
 
-    def _decide(self, inquiry: _Inquiry, resource: Resource) -> Permit | Deny:
+    def _decide(self, inquiry: Inquiry, resource: Resource) -> Permit | Deny:
         request = AccessRequest(inquiry.subject, Action.READ, resource.name, inquiry.question.purpose, inquiry.moment)
         return decide(request, inquiry.bundle, self._rehearsal.proposed)
 
-    def _covering(self, inquiry: _Inquiry, permit: Permit) -> tuple[Instrument, ...]:
+    def _covering(self, inquiry: Inquiry, permit: Permit) -> tuple[Instrument, ...]:
         if not permit.view.needs_instruments():
             return ()
         day = inquiry.moment.astimezone(inquiry.bundle.catalogue.time_zone).date()
         return self._instruments.in_force(inquiry.subject.agreement.agency, inquiry.question.purpose, day)
 
-    def _describe(self, inquiry: _Inquiry) -> _Found:
+    def _describe(self, inquiry: Inquiry) -> Found:
         resources = inquiry.bundle.catalogue.resources
         decided = {name: (resource, self._decide(inquiry, resource)) for name, resource in resources.items()}
         rules = {rule for _, decision in decided.values() if isinstance(decision, Permit) for rule in decision.rules}
         policy = self._stands_on(inquiry, tuple(sorted(rules)))
-        return _Found(rendering.describe(decided, inquiry.question.purpose, policy), (), None, None, None)
+        return Found(rendering.describe(decided, inquiry.question.purpose, policy), (), None, None, None)
 
     def _search(
         self,
-        inquiry: _Inquiry,
+        inquiry: Inquiry,
         search: Search,
         resource: Resource,
         permit: Permit,
         planner: Planner,
         covering: tuple[Instrument, ...],
         policy: Policy,
-    ) -> _Found:
+    ) -> Found:
         bound = (inquiry.subject.client, search.purpose, search.resource, _query_digest(search))
         after = None if search.cursor is None else self._resume(inquiry, search.cursor, bound)
         plan = planner.search(permit.view, search, covering, after)
@@ -260,18 +222,18 @@ class Custodian:
         cursor = self._cursor(inquiry, page[-1], plan, permit, resource, bound) if follows else None
         renderer = Renderer(self._ids, resource, inquiry.subject.client, search.purpose)
         body = renderer.search(Page(page, plan.fields, cursor), permit, policy)
-        return _Found(body, page, permit, plan, resource)
+        return Found(body, page, permit, plan, resource)
 
     def _lookup(
         self,
-        inquiry: _Inquiry,
+        inquiry: Inquiry,
         lookup: Lookup,
         resource: Resource,
         permit: Permit,
         planner: Planner,
         covering: tuple[Instrument, ...],
         policy: Policy,
-    ) -> _Found:
+    ) -> Found:
         holder = Holder(inquiry.subject.client, lookup.purpose, resource.name)
         # An id that was made for nobody is looked up all the same, so that it takes the road of a hidden one.
         key = self._ids.reveal(lookup.id, holder) or 0
@@ -281,14 +243,14 @@ class Custodian:
             raise NotFound(Code.RECORD_NOT_FOUND, "It does not exist, or is not part of your view.")
         renderer = Renderer(self._ids, resource, inquiry.subject.client, lookup.purpose)
         body = renderer.lookup(rows[0], plan.fields, permit, policy)
-        return _Found(body, rows, permit, plan, resource)
+        return Found(body, rows, permit, plan, resource)
 
-    def _stands_on(self, inquiry: _Inquiry, rules: tuple[str, ...]) -> Policy:
+    def _stands_on(self, inquiry: Inquiry, rules: tuple[str, ...]) -> Policy:
         day = self._rehearsal.day
         as_of = None if day is None else f"rehearsal as of {day.isoformat()}"
         return Policy(inquiry.bundle.digest, rules, as_of)
 
-    def _resume(self, inquiry: _Inquiry, text: str, bound: tuple[str, ...]) -> Position:
+    def _resume(self, inquiry: Inquiry, text: str, bound: tuple[str, ...]) -> Position:
         cursor = self._cursors.open(text, bound)
         if cursor.bundle != inquiry.bundle.digest:
             raise Malformed(Code.CURSOR_STALE, "Ask again from the first page.")
@@ -296,7 +258,7 @@ class Custodian:
 
     def _cursor(
         self,
-        inquiry: _Inquiry,
+        inquiry: Inquiry,
         row: Row,
         plan: Plan,
         permit: Permit,
@@ -313,7 +275,7 @@ class Custodian:
 
     # --- writing down -------------------------------------------------------------------------------------------
 
-    def _charge(self, inquiry: _Inquiry, found: _Found) -> limits.Charge | None:
+    def _charge(self, inquiry: Inquiry, found: Found) -> limits.Charge | None:
         """Count what a page costs: persons where the view shows who a person is, else records."""
         if found.permit is None or found.resource is None or not found.permit.budgets:
             return None
@@ -328,112 +290,13 @@ class Custodian:
         at_most = min(budget.at_most for budget in found.permit.budgets)
         return limits.Charge(inquiry.subject.agreement.id, day, at_most, marks)
 
-    def _entry(self, inquiry: _Inquiry, found: _Found) -> Entry:
-        facts = self._facts(inquiry)
-        if found.permit is not None:
-            view = found.permit.view
-            facts |= {
-                "rules": list(found.permit.rules),
-                "documents": list(found.permit.documents),
-                "shown": sorted(view.shown),
-                "masked": {path: mask.value for path, mask in view.masked.items()},
-                "withheld": sorted(view.withheld),
-            }
-        if found.plan is not None:
-            facts["plan"] = found.plan.statement.digest
+    def _report_defects(self, found: Found) -> None:
         for row in found.rows:
             for path in row.defects:
                 self._telemetry.defect(path)
-        persons = {row.person for row in found.rows}
-        facts |= {"records": len(found.rows), "persons": len(persons)}
-        resource = found.resource.name if found.resource else None
-        openings = (
-            *self._asked(inquiry),
-            Opening("body", hashlib.sha256(found.body).hexdigest()),
-            *(
-                Opening("record", {"resource": resource, "key": row.key, "person": row.person}, row.person)
-                for row in found.rows
-            ),
-        )
-        facts["duration_ms"] = _elapsed(inquiry.circumstances)
-        return Entry(_action(inquiry), "permit", "disclosed", inquiry.now, inquiry.subject, facts, openings)
 
-    def _refuse(self, inquiry: _Inquiry, refusal: Refusal) -> LoggedRefusal:
-        facts = self._facts(inquiry)
-        facts |= {
-            "rules": [reason.rule for reason in refusal.reasons],
-            "records": 0,
-            "persons": 0,
-            "duration_ms": _elapsed(inquiry.circumstances),
-        }
-        decision = "deny" if isinstance(refusal, Denied) else "refuse"
-        openings = self._asked(inquiry)
-        entry = Entry(_action(inquiry), decision, refusal.code, inquiry.now, inquiry.subject, facts, openings)
-        return LoggedRefusal(refusal, self._log.append(entry))
-
-    def _facts(self, inquiry: _Inquiry) -> dict[str, Json]:
-        question = inquiry.question
-        facts: dict[str, Json] = {"purpose": question.purpose, "bundle": inquiry.bundle.digest}
-        known = not isinstance(question, Describe) and question.resource in inquiry.bundle.catalogue.resources
-        if known and not isinstance(question, Describe):
-            facts["resource"] = question.resource
-        if self._rehearsal.day is not None:
-            facts["rehearsal"] = self._rehearsal.day.isoformat()
-        if self._rehearsal.proposed:
-            facts["with"] = sorted(self._rehearsal.proposed)
-        return facts
-
-    def _asked(self, inquiry: _Inquiry) -> tuple[Opening, ...]:
-        question = inquiry.question
-        openings = (
-            *_personal(inquiry.subject, inquiry.circumstances),
-            Opening("question", _told(question)),
-        )
-        return openings if question.case is None else (*openings, Opening("case", question.case))
-
-
-def _personal(subject: Subject, circumstances: Circumstances) -> tuple[Opening, ...]:
-    source = Opening("source", circumstances.source)
-    return (source,) if subject.officer is None else (source, Opening("officer", subject.officer))
-
-
-def _action(inquiry: _Inquiry) -> str:
-    return "describe" if isinstance(inquiry.question, Describe) else "read"
-
-
-def _told(question: Question) -> Json:
-    """Write a question down as it was asked; the case has an opening of its own."""
-    match question:
-        case Search():
-            return {
-                "resource": question.resource,
-                "filter": None if question.filter is None else _filter(question.filter),
-                "sort": [("-" if key.descending else "") + key.field for key in question.sort],
-                "fields": list(question.fields),
-                "limit": question.limit,
-                "cursor": question.cursor,
-            }
-        case Lookup():
-            return {"resource": question.resource, "id": question.id}
-        case Describe():
-            return {}
-
-
-def _filter(asked: Filter) -> Json:
-    match asked:
-        case Compare(field, operator, operand):
-            # Numbers beyond what canonical JSON can hold are kept as text.
-            return {field: {operator: operand if isinstance(operand, str | bool) else str(operand)}}
-        case Not(part):
-            return {"not": _filter(part)}
-        case AllOf(parts):
-            return {"and": [_filter(part) for part in parts]}
-        case AnyOf(parts):
-            return {"or": [_filter(part) for part in parts]}
-
-
-def _elapsed(circumstances: Circumstances) -> float:
-    return round((time.monotonic() - circumstances.began) * 1000, 2)
+    def _refuse(self, inquiry: Inquiry, refusal: Refusal) -> LoggedRefusal:
+        return LoggedRefusal(refusal, self._log.append(accounting.refused(inquiry, refusal)))
 
 
 def _query_digest(search: Search) -> str:

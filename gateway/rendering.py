@@ -10,7 +10,7 @@ import msgspec
 from gateway.catalogue import Kind, Resource, Scalar
 from gateway.errors import Reason
 from gateway.opaque import Holder, Ids
-from gateway.plan import operators, related_paths, scalar_paths, view_domain
+from gateway.plan.shape import operators, related_paths, scalar_paths, view_domain
 from gateway.policy.decide import Deny, Permit, View
 from gateway.records.query import Row
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.access import Action
 from gateway.policy.bundle import Bundle, load
-from gateway.policy.cel import SUBJECT_FIELDS
+from gateway.policy.cel_types import SUBJECT_FIELDS
 from gateway.policy.condition import Compare, Literal, Member, Operator, parts
 from gateway.policy.decide import applicable, conflict_among
 from gateway.policy.document import Document, Rule, Status

@@ -256,9 +256,19 @@ def _within_sqlite(raw: Value, domain: Domain) -> Bool:
             return sa.and_(kind == _text("integer"), raw.in_([_number(0), _number(1)]))
         case Kind.DATE:
             low, high = (str(encode(bound, Dialect.SQLITE)) for bound in DATES)
-            real = sa.func.date(raw) == raw
+            real = _in_calendar(raw)
             return sa.and_(raw.op("GLOB")(_text(_DATE_SHAPE)), real, raw.between(_text(low), _text(high)))
         case Kind.TIMESTAMP:
             low, high = (str(encode(bound, Dialect.SQLITE)) for bound in MOMENTS)
-            real = sa.func.strftime(_text("%Y-%m-%d %H:%M:%S"), raw) == sa.func.substr(raw, _number(1), _number(19))
+            clock = (_part(raw, 12) <= _text("23"), _part(raw, 15) <= _text("59"), _part(raw, 18) <= _text("59"))
+            real = sa.and_(_in_calendar(sa.func.substr(raw, _number(1), _number(10))), *clock)
             return sa.and_(raw.op("GLOB")(_text(_MOMENT_SHAPE)), real, raw.between(_text(low), _text(high)))
+
+
+def _in_calendar(text: Value) -> Bool:
+    """Whether a text of a date's shape is a day: SQLite carries 30 February over to March only when it reckons."""
+    return sa.func.date(text, _text("+0 days")) == text
+
+
+def _part(raw: Value, at: int) -> Value:
+    return sa.func.substr(raw, _number(at), _number(2))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -14,7 +15,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.catalogue import DATES, MOMENTS, Domain, Kind, OutOfDomainError, Scalar
 from gateway.errors import Unavailable
-from gateway.plan import Plan, RelatedColumn
+from gateway.plan.planner import Plan
+from gateway.plan.statement import RelatedColumn
 
 _KEYS = 2
 
@@ -124,15 +126,15 @@ def _related(
     arrays = [] if value is None else msgspec.json.decode(value)
     if len(arrays) > relation.at_most:
         return None, [relation.relation]
-    arrays.sort(key=lambda array: (array[1] is None, array[1], array[0]))
+    arrays.sort(key=itemgetter(0))
     rows = []
     defects = set()
     width = len(relation.fields)
     for array in arrays:
         row: dict[str, Scalar | None] = {}
         for index, (name, domain) in enumerate(relation.fields):
-            row[name], sound = decode(domain, array[2 + index])
-            if not sound or array[2 + width + index]:
+            row[name], sound = decode(domain, array[1 + index])
+            if not sound or array[1 + width + index]:
                 defects.add(f"{relation.relation}.{name}")
         rows.append(row)
     return tuple(rows), sorted(defects)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, g, request
 
-from gateway.access import Question
-from gateway.disclosure import Answer, Circumstances, Custodian
+from gateway.access import Circumstances, Question
+from gateway.disclosure import Answer, Custodian
 from gateway.errors import Code, Malformed, Throttled, Unauthenticated
 from gateway.identity.tokens import AccessTokens
 from gateway.web import parse

@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway.audit.log import Log
 from gateway.disclosure import Custodian
-from gateway.errors import Code, Malformed, NotFound, Refusal
+from gateway.errors import Code, Malformed, NotFound, Refusal, Unavailable
 from gateway.identity.tokens import AccessTokens, Assertions
 from gateway.settings import Settings
 from gateway.telemetry import RequestLine, Telemetry
@@ -63,8 +63,12 @@ def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry) -> No
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
         """The outermost edge: say nothing of what went wrong, least of all to the client."""
-        telemetry.failure(error)
-        return unavailable()
+        if not isinstance(error, Unavailable):
+            telemetry.failure(error)
+        try:
+            return send(custodian.refuse_unknown(Unavailable(), api.circumstances(), action="any"))
+        except Unavailable:
+            return unavailable()
 
 
 def _refusal(error: HTTPException) -> Refusal:

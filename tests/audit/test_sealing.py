@@ -1,6 +1,9 @@
 """The sealers: several at once, a crash at each line, and a log that refuses a strange key or name."""
 
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -24,7 +27,6 @@ from gateway.audit.verify import VerificationError
 from gateway.errors import ConfigurationError, Unavailable
 from tests.audit import logs
 from tests.audit.logs import OpenLog
-from tests.conftest import MakeWorld
 from tests.services import Postgres
 from tests.world import Databases, settings
 
@@ -267,15 +269,27 @@ def test_a_log_of_another_name_is_refused(open_again: OpenAgain, state: Callable
     log.verify()
 
 
-def test_a_whole_gateway_refuses_a_log_of_another_key(
-    make_world: MakeWorld, databases: Databases, tmp_path: Path
+def test_the_program_tells_that_a_log_is_of_another_key(
+    open_again: OpenAgain, databases: Databases, tmp_path: Path
 ) -> None:
-    """Composing a gateway over a log that its key did not sign is an error of configuration."""
-    world = make_world()
-    world.leaves()
-    world.close()
-    with pytest.raises(ConfigurationError):
-        composition.build(settings(databases, _other_key(tmp_path / "keys")))
+    """The operator reads one line and the status of a wrong configuration, and no traceback."""
+    log = open_again()
+    log.log.append(entry())
+    chosen = settings(databases, _other_key(tmp_path / "keys"))
+    given = {name: getattr(chosen, name) for name in ("arrest_url", "store_url", "keys", "issuer", "log_origin")}
+    environment = {f"GATEWAY_{name.upper()}": str(value) for name, value in given.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "init"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("gateway: ")
+    assert done.stderr.count("\n") == 1
+    log.verify()
 
 
 # --- the sealer's thread ------------------------------------------------------------------------------------

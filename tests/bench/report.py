@@ -79,8 +79,8 @@ def _setting(run: Run) -> str:
         f"{_total_memory():.0f} GiB of memory, {platform.system()}; Python {platform.python_version()}, "
         f"PostgreSQL {run.postgres}, {gunicorn}; {run.arrests:,} invented arrests. "
         "Clients, servers and databases share the machine. "
-        f"Each figure is the median of {run.rounds} rounds of {run.seconds} seconds, in which gateway and bare "
-        "endpoint take turns; latencies are in milliseconds."
+        f"Each figure is the median of {run.rounds} rounds of {run.seconds} seconds, in which gateway and "
+        "bare endpoint take turns; latencies are in milliseconds."
     )
 
 

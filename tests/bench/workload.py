@@ -9,7 +9,8 @@ import psycopg
 
 from gateway.access import AccessRequest, Action, AllOf, Compare, Search, SortKey, Subject
 from gateway.opaque import Holder, Ids
-from gateway.plan import Plan, Planner, Statement
+from gateway.plan.planner import Plan, Planner
+from gateway.plan.statement import Statement
 from gateway.policy.bundle import Bundle
 from gateway.policy.decide import Deny, View, decide
 from gateway.policy.tables import Dialect, Parameter

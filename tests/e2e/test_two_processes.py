@@ -71,7 +71,7 @@ def settings(
     return owner | {"arrest_url": postgres.url(arrests, reader), "store_url": postgres.url(store, writer)}
 
 
-def test_two_workers_serve_one_log_and_one_limit(settings: dict[str, str], postgres: Postgres, tmp_path: Path) -> None:
+def test_two_workers_serve_one_log_and_one_limit(settings: dict[str, str], tmp_path: Path) -> None:
     """Both answer, the limit counts once for both, every answer has its entry, and the log verifies."""
     key = ec.generate_private_key(ec.SECP256R1())
     owner = read({f"GATEWAY_{n.upper()}": v for n, v in settings.items()} | {"GATEWAY_STORE_URL": _as_owner(settings)})

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_every_dependency_is_locked_with_a_hash() -> None:
     """No line of a lock file stands without hashes."""
     for name in ("runtime", "dev", "uv"):
         lines = (ROOT / "requirements" / f"{name}.txt").read_text().split("\n")
-        for first, second in zip(lines, lines[1:], strict=False):
+        for first, second in pairwise(lines):
             if "==" in first and not first.startswith(("#", " ")):
                 assert "--hash=sha256:" in second, first
 

@@ -28,7 +28,7 @@ from gateway.access import (
 )
 from gateway.catalogue import Catalogue, Kind
 from gateway.opaque import Cursor
-from gateway.plan import Planner, Position
+from gateway.plan.planner import Planner, Position
 from gateway.policy.bundle import load
 from gateway.policy.cel import Reader
 from gateway.policy.condition import evaluate

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -165,9 +166,14 @@ def _verified(settings: Settings, kept: str) -> None:
     click.echo(told(verified, against=True))
     before = int(kept.splitlines()[1])
     click.echo(f"The {verified.size - before} entries that these requests left:")
-    for leaf in latest(store, verified.size - before):
-        click.echo("  " + line(leaf))
+    for kind, leaves in groupby(latest(store, verified.size - before), key=_kind):
+        first, *others = leaves
+        click.echo("  " + line(first) + (f"  (and {len(others)} more like it)" if kind and others else ""))
     store.engine.dispose()
+
+
+def _kind(leaf: Mapping[str, object]) -> tuple[object, ...]:
+    return tuple(leaf.get(name) for name in ("client", "action", "outcome", "records"))
 
 
 def _invite(settings: Settings, directory: Path, clients: cast.Clients) -> None:

@@ -56,7 +56,8 @@ def show(settings: Settings, records: int, persons: int) -> None:
     survey = Survey(settings, bundle)
     seen = {name: [_seen(survey, bundle, name, *day) for day in DAYS] for name in ("ice-ero", "fbi-phl")}
     survey.close()
-    click.echo(f"Of {records:,} arrests of {persons:,} persons. Fields are shown / masked / withheld.\n")
+    click.echo(f"Of {records:,} arrests of {persons:,} persons. Fields are shown / masked / withheld.")
+    click.echo("The FBI's columns: terms unknown: assumed.\n")
     _print_table(bundle, seen)
     _print_documents(bundle)
     ice = seen["ice-ero"]
@@ -99,7 +100,7 @@ def _print_table(bundle: Bundle, seen: dict[str, list[Seen]]) -> None:
     table.add_column("documents that apply to ICE")
     for heading in ("ICE ERO: records", "persons", "fields"):
         table.add_column(heading, justify="right")
-    for heading in ("FBI (terms unknown: assumed): records", "persons", "fields"):
+    for heading in ("FBI (assumed): records", "persons", "fields"):
         table.add_column(heading, justify="right")
     attributes = Subject("ice-ero", agreement_of("ice-ero")).attributes()
     for (day, named), ice, fbi in zip(DAYS, seen["ice-ero"], seen["fbi-phl"], strict=True):

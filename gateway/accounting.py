@@ -1,0 +1,168 @@
+"""What is written down of an inquiry: the entry of its disclosure, or of its refusal."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from gateway.access import (
+    AllOf,
+    AnyOf,
+    Circumstances,
+    Compare,
+    Describe,
+    Filter,
+    Lookup,
+    Not,
+    Question,
+    Search,
+    Subject,
+)
+from gateway.audit.entry import Entry, Json, Opening
+from gateway.catalogue import Resource
+from gateway.errors import Denied, Refusal
+from gateway.plan.planner import Plan
+from gateway.policy.bundle import Bundle
+from gateway.policy.decide import Permit
+from gateway.records.query import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """Answering as of another day, with proposed documents: for invented data only, and said in every answer."""
+
+    day: date | None
+    proposed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """A question in its context: asked by whom, when, under which bundle."""
+
+    question: Question
+    subject: Subject
+    circumstances: Circumstances
+    bundle: Bundle
+    now: datetime
+    moment: datetime
+    rehearsal: Rehearsal
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is to be disclosed and written down of it."""
+
+    body: bytes
+    rows: tuple[Row, ...]
+    permit: Permit | None
+    plan: Plan | None
+    resource: Resource | None
+
+
+def disclosed(inquiry: Inquiry, found: Found) -> Entry:
+    """Write down what is about to be disclosed, up to the digest of the body's bytes."""
+    facts = _facts(inquiry)
+    if found.permit is not None:
+        view = found.permit.view
+        facts |= {
+            "rules": found.permit.rules,
+            "documents": found.permit.documents,
+            "shown": sorted(view.shown),
+            "masked": {path: mask.value for path, mask in view.masked.items()},
+            "withheld": sorted(view.withheld),
+        }
+    if found.plan is not None:
+        facts["plan"] = found.plan.statement.digest
+    facts |= {
+        "records": len(found.rows),
+        "persons": len({row.person for row in found.rows}),
+        "duration_ms": elapsed(inquiry.circumstances),
+    }
+    resource = found.resource.name if found.resource else None
+    openings = (
+        *_asked(inquiry),
+        Opening("body", hashlib.sha256(found.body).hexdigest()),
+        *(
+            Opening("record", {"resource": resource, "key": row.key, "person": row.person}, row.person)
+            for row in found.rows
+        ),
+    )
+    return Entry(_action(inquiry), "permit", "disclosed", inquiry.now, inquiry.subject, facts, openings)
+
+
+def refused(inquiry: Inquiry, refusal: Refusal) -> Entry:
+    """Write down a refusal; of a hidden record and of a missing one alike."""
+    facts = _facts(inquiry)
+    facts |= {
+        "rules": [reason.rule for reason in refusal.reasons],
+        "records": 0,
+        "persons": 0,
+        "duration_ms": elapsed(inquiry.circumstances),
+    }
+    decision = "deny" if isinstance(refusal, Denied) else "refuse"
+    return Entry(_action(inquiry), decision, refusal.code, inquiry.now, inquiry.subject, facts, _asked(inquiry))
+
+
+def personal(subject: Subject, circumstances: Circumstances) -> tuple[Opening, ...]:
+    """Return what concerns whoever asks: the source address, the officer."""
+    source = Opening("source", circumstances.source)
+    return (source,) if subject.officer is None else (source, Opening("officer", subject.officer))
+
+
+def elapsed(circumstances: Circumstances) -> float:
+    """Return the milliseconds since the question came."""
+    return round((time.monotonic() - circumstances.began) * 1000, 2)
+
+
+def _facts(inquiry: Inquiry) -> dict[str, Json]:
+    question, rehearsal = inquiry.question, inquiry.rehearsal
+    facts: dict[str, Json] = {"purpose": question.purpose, "bundle": inquiry.bundle.digest}
+    # What is no resource is the client's own text, and stays in the sealed part.
+    if not isinstance(question, Describe) and question.resource in inquiry.bundle.catalogue.resources:
+        facts["resource"] = question.resource
+    if rehearsal.day is not None:
+        facts["rehearsal"] = rehearsal.day.isoformat()
+    if rehearsal.proposed:
+        facts["with"] = sorted(rehearsal.proposed)
+    return facts
+
+
+def _asked(inquiry: Inquiry) -> tuple[Opening, ...]:
+    question = inquiry.question
+    openings = (*personal(inquiry.subject, inquiry.circumstances), Opening("question", _told(question)))
+    return openings if question.case is None else (*openings, Opening("case", question.case))
+
+
+def _action(inquiry: Inquiry) -> str:
+    return "describe" if isinstance(inquiry.question, Describe) else "read"
+
+
+def _told(question: Question) -> Json:
+    """Write a question down as it was asked; the case has an opening of its own."""
+    match question:
+        case Search():
+            return {
+                "resource": question.resource,
+                "filter": None if question.filter is None else _filter(question.filter),
+                "sort": [("-" if key.descending else "") + key.field for key in question.sort],
+                "fields": list(question.fields),
+                "limit": question.limit,
+                "cursor": question.cursor,
+            }
+        case Lookup():
+            return {"resource": question.resource, "id": question.id}
+        case Describe():
+            return {}
+
+
+def _filter(asked: Filter) -> Json:
+    match asked:
+        case Compare(field, operator, operand):
+            # Numbers beyond what canonical JSON can hold are kept as text.
+            return {field: {operator: operand if isinstance(operand, str | bool) else str(operand)}}
+        case Not(part):
+            return {"not": _filter(part)}
+        case AllOf(parts):
+            return {"and": [_filter(part) for part in parts]}
+        case AnyOf(parts):
+            return {"or": [_filter(part) for part in parts]}

@@ -1,0 +1,120 @@
+"""Plans questions: a statement is compiled once for a view and a shape of question; then only values are bound."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+from gateway.access import Instrument, Search, SortKey
+from gateway.catalogue import Kind, Resource, Scalar
+from gateway.errors import Code, Unplannable
+from gateway.plan.shape import read_filter, related_paths, scalar_domain, scalar_paths, unknown_field
+from gateway.plan.statement import Asked, Statement, Writer
+from gateway.policy.decide import View
+from gateway.policy.sql import bind
+from gateway.policy.tables import Dialect, Parameter, encode, encode_many
+
+MAX_SORT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the next page starts: after the row with these sort values and this key."""
+
+    values: tuple[Scalar | None, ...]
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A statement with its parameters; `sort` names the paths that the next cursor must hold."""
+
+    statement: Statement
+    parameters: Mapping[str, Parameter]
+    limit: int
+    sort: tuple[str, ...]
+    fields: tuple[str, ...]
+
+
+class Planner:
+    """Plans questions about one resource for one database."""
+
+    def __init__(self, resource: Resource, dialect: Dialect) -> None:
+        self._resource = resource
+        self._dialect = dialect
+        self._statement = lru_cache(maxsize=512)(self._compile)
+
+    def search(self, view: View, search: Search, instruments: tuple[Instrument, ...], after: Position | None) -> Plan:
+        """Plan a page; raise Unplannable for what the view does not hold."""
+        values: list[tuple[Scalar | tuple[Scalar, ...], Kind]] = []
+        shape = (
+            read_filter(search.filter, partial(scalar_domain, self._resource, view), values) if search.filter else None
+        )
+        sort = self._sort(view, search.sort)
+        fields = self._fields(view, search.fields)
+        selected = tuple(dict.fromkeys((*(f for f in fields if f not in self._many()), *(k.field for k in sort))))
+        asked = Asked(
+            paths=selected,
+            related=tuple(f for f in fields if f in self._many()),
+            filter=shape,
+            sort=sort,
+            after=None if after is None else tuple(value is None for value in after.values),
+            by_key=False,
+        )
+        statement = self._statement(view, asked)
+        parameters = self._parameters(statement, values, instruments) | {"limit": search.limit + 1}
+        if after is not None:
+            parameters |= {
+                f"after_{i}": None if v is None else encode(v, self._dialect) for i, v in enumerate(after.values)
+            }
+            parameters["after_key"] = after.key
+        used = {k: v for k, v in parameters.items() if v is not None}
+        return Plan(statement, used, search.limit, tuple(key.field for key in sort), fields)
+
+    def lookup(self, view: View, key: int, instruments: tuple[Instrument, ...]) -> Plan:
+        """Plan the reading of one record."""
+        fields = self._fields(view, ())
+        many = tuple(f for f in fields if f in self._many())
+        scalars = tuple(f for f in fields if f not in many)
+        statement = self._statement(view, Asked(scalars, many, None, (), None, by_key=True))
+        parameters = self._parameters(statement, [], instruments) | {"key": key, "limit": 1}
+        return Plan(statement, parameters, 1, (), fields)
+
+    def count(self, view: View, instruments: tuple[Instrument, ...]) -> Plan:
+        """Plan the city's own count of visible records and persons; no client's question leads here."""
+        statement = Writer(self._resource, self._dialect, view).count()
+        return Plan(statement, self._parameters(statement, [], instruments), 1, (), ())
+
+    def _parameters(
+        self,
+        statement: Statement,
+        values: list[tuple[Scalar | tuple[Scalar, ...], Kind]],
+        instruments: tuple[Instrument, ...],
+    ) -> dict[str, Parameter]:
+        client = {
+            f"value_{i}": encode_many(v, self._dialect) if isinstance(v, tuple) else encode(v, self._dialect)
+            for i, (v, _) in enumerate(values)
+        }
+        return {**statement.constants, **bind(statement.covered, instruments, self._dialect), **client}
+
+    def _many(self) -> frozenset[str]:
+        return frozenset(name for name, relation in self._resource.relations.items() if relation.many)
+
+    def _sort(self, view: View, sort: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
+        if len(sort) > MAX_SORT or len({key.field for key in sort}) != len(sort):
+            raise Unplannable(Code.MALFORMED, f"Sort by at most {MAX_SORT} different fields.")
+        for key in sort:
+            if scalar_domain(self._resource, view, key.field).kind is Kind.KEY:
+                raise Unplannable(Code.UNKNOWN_OPERATOR, "Opaque ids have no order.")
+        return sort
+
+    def _fields(self, view: View, fields: tuple[str, ...]) -> tuple[str, ...]:
+        every = (*scalar_paths(self._resource, view), *related_paths(self._resource, view))
+        for field in fields:
+            if field not in every:
+                raise unknown_field()
+        return tuple(field for field in every if not fields or field in fields)
+
+    # --- compiling ----------------------------------------------------------------------------------------------
+
+    def _compile(self, view: View, asked: Asked) -> Statement:
+        return Writer(self._resource, self._dialect, view).page(asked)
