@@ -116,9 +116,12 @@ def elapsed(circumstances: Circumstances) -> float:
 
 def _facts(inquiry: Inquiry) -> dict[str, Json]:
     question, rehearsal = inquiry.question, inquiry.rehearsal
-    facts: dict[str, Json] = {"purpose": question.purpose, "bundle": inquiry.bundle.digest}
-    # What is no resource is the client's own text, and stays in the sealed part.
-    if not isinstance(question, Describe) and question.resource in inquiry.bundle.catalogue.resources:
+    catalogue = inquiry.bundle.catalogue
+    facts: dict[str, Json] = {"bundle": inquiry.bundle.digest}
+    # Words outside the vocabulary are the client's own text, and stay in the sealed part.
+    if question.purpose in catalogue.purposes:
+        facts["purpose"] = question.purpose
+    if not isinstance(question, Describe) and question.resource in catalogue.resources:
         facts["resource"] = question.resource
     if rehearsal.day is not None:
         facts["rehearsal"] = rehearsal.day.isoformat()

@@ -1,6 +1,7 @@
 """The composition root: settings in, a gateway that can serve out."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -74,47 +75,53 @@ def build(settings: Settings, clock: Clock = now) -> Gateway:
     2. The policy is sound.
     3. The catalogue fits the arrest database, which is opened for reading only.
     """
-    keys = key_files.read(settings.keys)
-    telemetry = Telemetry()
-    # 1.
-    store, log, openings = open_log(settings)
-    store.check()
-    _started(log.check)
-    # 2.
-    policy = Current(settings.policies, lambda b: _accept(b, log, telemetry, clock), lambda e: _refuse(e, telemetry))
-    # 3.
-    records = Records(settings.arrest_url, settings.query_timeout)
-    schema.check(policy.bundle.catalogue, records.engine)
-    _accept(policy.bundle, log, telemetry, clock)
-    clients = Clients(store)
-    aggregate = Aggregate(log.append, clock)
-    custodian = Custodian(
-        policy=policy,
-        records=records,
-        dialect=Dialect(records.engine.dialect.name),
-        log=log,
-        openings=openings,
-        aggregate=aggregate,
-        instruments=Instruments(store),
-        ids=Ids(keys.ids),
-        cursors=Cursors(keys.cursors),
-        rehearsal=_rehearsal(settings, policy.bundle),
-        clock=clock,
-        telemetry=telemetry,
-    )
-    seconds = lambda: clock().timestamp()  # noqa: E731 -- the same clock, as tokens count
-    flask = site.build(
-        settings,
-        custodian,
-        Assertions(settings.issuer, clients, store, seconds),
-        AccessTokens(settings.issuer, settings.resource_server, keys.token, clients, seconds),
-        log,
-        telemetry,
-        {"arrests": records.ping, "log": log.unsealed, "policy": lambda: _sound(policy)},
-    )
-    memory = settings.limiter_storage.startswith("memory")
-    claim = store.claim_only_process() if memory else None
-    return Gateway(flask, Sealer((log.seal, aggregate.flush, policy.refresh)), custodian, store, log, claim)
+    with ExitStack() as refused:
+        keys = key_files.read(settings.keys)
+        telemetry = Telemetry()
+        # 1.
+        store, log, openings = open_log(settings)
+        refused.callback(store.engine.dispose)
+        store.check()
+        _started(log.check)
+        # 2.
+        policy = Current(
+            settings.policies, lambda b: _accept(b, log, telemetry, clock), lambda e: _refuse(e, telemetry)
+        )
+        # 3.
+        records = Records(settings.arrest_url, settings.query_timeout)
+        refused.callback(records.engine.dispose)
+        schema.check(policy.bundle.catalogue, records.engine)
+        _accept(policy.bundle, log, telemetry, clock)
+        clients = Clients(store)
+        aggregate = Aggregate(log.append, clock)
+        custodian = Custodian(
+            policy=policy,
+            records=records,
+            dialect=Dialect(records.engine.dialect.name),
+            log=log,
+            openings=openings,
+            aggregate=aggregate,
+            instruments=Instruments(store),
+            ids=Ids(keys.ids),
+            cursors=Cursors(keys.cursors),
+            rehearsal=_rehearsal(settings, policy.bundle),
+            clock=clock,
+            telemetry=telemetry,
+        )
+        seconds = lambda: clock().timestamp()  # noqa: E731 -- the same clock, as tokens count
+        flask = site.build(
+            settings,
+            custodian,
+            Assertions(settings.issuer, clients, store, seconds),
+            AccessTokens(settings.issuer, settings.resource_server, keys.token, clients, seconds),
+            log,
+            telemetry,
+            {"arrests": records.ping, "log": log.unsealed, "policy": lambda: _sound(policy)},
+        )
+        memory = settings.limiter_storage.startswith("memory")
+        claim = store.claim_only_process() if memory else None
+        refused.pop_all()
+        return Gateway(flask, Sealer((log.seal, aggregate.flush, policy.refresh)), custodian, store, log, claim)
 
 
 def _started(check: Callable[[], None]) -> None:

@@ -3,6 +3,7 @@
 The catalogue maps the names that policies and clients use to the tables and columns of one city's arrest database.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -90,6 +91,11 @@ class Domain:
 YEARS = Domain(Kind.INTEGER, low=DATES[0].year, high=DATES[1].year)
 
 
+# Python's readers take all of ISO 8601: weeks, days of the year, times without seconds.
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
+
+
 def storable(value: str) -> bool:
     """Whether both databases can hold the text: no NUL, no lone surrogate."""
     return "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
@@ -97,7 +103,7 @@ def storable(value: str) -> bool:
 
 def _date(value: str) -> date:
     try:
-        parsed = date.fromisoformat(value) if len(value) == len("2014-04-16") else None
+        parsed = date.fromisoformat(value) if _DATE.fullmatch(value) else None
     except ValueError:
         parsed = None
     if parsed is None or not DATES[0] <= parsed <= DATES[1]:
@@ -107,7 +113,7 @@ def _date(value: str) -> date:
 
 def _moment(value: str) -> datetime:
     try:
-        parsed = datetime.fromisoformat(value) if value[10:11] == "T" else None
+        parsed = datetime.fromisoformat(value) if _MOMENT.fullmatch(value) else None
         moment = None if parsed is None or parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError):
         moment = None

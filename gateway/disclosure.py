@@ -123,7 +123,9 @@ class Custodian:
         purpose: str | None,
     ) -> LoggedRefusal:
         """Refuse a known client before its question could be read."""
-        facts: dict[str, Json] = {"purpose": purpose, "duration_ms": accounting.elapsed(circumstances)}
+        # A word outside the vocabulary is the client's own text, and has no place in the leaf.
+        known = purpose if purpose in self._policy.bundle.catalogue.purposes else None
+        facts: dict[str, Json] = {"purpose": known, "duration_ms": accounting.elapsed(circumstances)}
         openings = accounting.personal(subject, circumstances)
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, facts, openings)
         return LoggedRefusal(refusal, self._log.append(entry))

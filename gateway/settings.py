@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from limits import parse_many
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -54,17 +55,44 @@ class Settings(BaseSettings):
     @classmethod
     def _limit(cls, value: str) -> str:
         # Flask-Limiter falls back silently on a malformed limit.
-        if len(parse_many(value)) == 0:
+        try:
+            limits = parse_many(value)
+        except ValueError:
+            limits = []
+        if not limits or any(limit.amount < 1 for limit in limits) or "-" in value:
             raise ValueError("not a rate limit such as 300/minute")
         return value
 
     @field_validator("issuer", "audience")
     @classmethod
     def _url(cls, value: str) -> str:
-        local = value.startswith(("http://127.0.0.1", "http://localhost"))
-        if value and not local and not value.startswith("https://"):
-            raise ValueError("must be an https URL, or http on this machine")
+        parts = urlsplit(value)
+        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        plain = parts.hostname and not parts.username and not parts.query and not parts.fragment
+        if not plain or not (local or parts.scheme == "https"):
+            raise ValueError("must be an https URL, or http on this machine, without query and fragment")
         return value.rstrip("/")
+
+    @field_validator("arrest_url", "store_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        if not value.startswith(("postgresql://", "postgresql+psycopg://", "sqlite:///")) or ":memory:" in value:
+            raise ValueError("must be a postgresql:// URL, or sqlite:/// with a file")
+        return value
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _directory(cls, value: str) -> str:
+        if not value:
+            raise ValueError("must name a directory")
+        return value
+
+    @field_validator("limiter_storage")
+    @classmethod
+    def _storage(cls, value: str) -> str:
+        if not value.startswith(("memory://", "redis://", "rediss://", "unix://")):
+            raise ValueError("must be memory:// or a Redis or Valkey URL")
+        return value
 
     @field_validator("log_origin")
     @classmethod
@@ -76,11 +104,14 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _several_processes(self) -> Self:
         if self.workers > 1 and self.limiter_storage.startswith("memory"):
-            raise ValueError("several workers on memory storage would each grant the whole limit; use Redis or Valkey")
+            raise ValueError(
+                "GATEWAY_LIMITER_STORAGE: several workers on memory storage would each grant the whole limit; "
+                "use Redis or Valkey"
+            )
         if self.workers > 1 and "sqlite" in (self.store_url + self.arrest_url):
-            raise ValueError("several workers need PostgreSQL; SQLite is for one process")
-        if not self.limiter_storage.startswith(("memory://", "redis://", "rediss://", "unix://")):
-            raise ValueError("limiter_storage must be memory:// or a Redis or Valkey URL")
+            raise ValueError(
+                "GATEWAY_STORE_URL, GATEWAY_ARREST_URL: several workers need PostgreSQL; SQLite is for one process"
+            )
         return self
 
     @property
@@ -97,11 +128,16 @@ class Settings(BaseSettings):
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; raise ConfigurationError that names every variable that is wrong, and no value."""
     given = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
+    unknown = sorted(given.keys() - Settings.model_fields.keys())
+    wrong = [f"{PREFIX}{name.upper()}: is no setting" for name in unknown]
     try:
-        return Settings(**given)  # type: ignore[arg-type] # pydantic parses and checks
+        known: dict[str, Any] = {name: value for name, value in given.items() if name not in unknown}
+        settings = Settings(**known)
     except ValidationError as error:
-        wrong = "; ".join(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False))
-        raise ConfigurationError(f"the settings are wrong: {wrong}") from None
+        wrong += [f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
+    if wrong:
+        raise ConfigurationError(f"the settings are wrong: {'; '.join(wrong)}")
+    return settings
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

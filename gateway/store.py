@@ -21,6 +21,8 @@ from gateway.errors import ConfigurationError, Unavailable
 SCHEMA_VERSION = 1
 # An arbitrary number that names the lock; PostgreSQL's advisory locks are numbers.
 _LIMITER_LOCK = 0x6C696D69
+# A transaction of SQLite that only reads, and so takes no lock of writers.
+_DEFERRED = "deferred"
 
 metadata = sa.MetaData()
 
@@ -145,12 +147,26 @@ class Store:
         self.engine = _engine(url)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.sqlite = self.engine.dialect.name == "sqlite"
+        self._snapshot = (
+            self.engine.execution_options(**{_DEFERRED: True})
+            if self.sqlite
+            else self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        )
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Run a block in one transaction; it is durable when the block has been left without an error."""
         try:
             with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise Unavailable from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Read as of one moment, however long it takes, and keep nobody from writing."""
+        try:
+            with self._snapshot.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise Unavailable from error
@@ -227,8 +243,9 @@ def _engine(url: str) -> Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        if options.get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN" if options.get(_DEFERRED) else "BEGIN IMMEDIATE")
 
     return engine
 

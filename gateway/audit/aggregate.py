@@ -30,7 +30,7 @@ class Aggregate:
     def __init__(self, append: Callable[[Entry], LoggedEntry], clock: Callable[[], datetime]) -> None:
         self._append = append
         self._clock = clock
-        self._windows: dict[tuple[str, str], _Window] = {}
+        self._windows: dict[tuple[str, str, str], _Window] = {}
         self._lock = threading.Lock()
 
     def add(self, entry: Entry, key: str) -> LoggedEntry:
@@ -39,8 +39,8 @@ class Aggregate:
         A crash loses the counts of the windows that are open: at most a minute's, of refusals whose first is logged.
         """
         with self._lock:
-            known = (entry.outcome, key) in self._windows or len(self._windows) < MAX_KEYS
-            slot = (entry.outcome, key if known else OTHERS)
+            known = (entry.action, entry.outcome, key) in self._windows or len(self._windows) < MAX_KEYS
+            slot = (entry.action, entry.outcome, key if known else OTHERS)
             window = self._windows.get(slot)
             if window is not None and entry.time < window.opened + WINDOW:
                 window.further += 1
@@ -59,7 +59,7 @@ class Aggregate:
                 if now >= window.opened + WINDOW:
                     self._close(slot, window)
 
-    def _close(self, slot: tuple[str, str], window: _Window) -> None:
+    def _close(self, slot: tuple[str, str, str], window: _Window) -> None:
         if window.further:
             facts = {**window.template.facts, "further": window.further, "first": window.first.id}
             until = min(self._clock(), window.opened + WINDOW)

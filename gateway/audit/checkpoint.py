@@ -55,14 +55,16 @@ class Verifier:
         3. The text has three lines: origin, size, root; extension lines are refused, as this log writes none.
         """
         # 1.
-        text, parted, signatures = note.partition("\n\n")
+        if any(character < " " and character != "\n" for character in note):
+            raise CheckpointError("the note holds a control character")
+        text, parted, signatures = note.rpartition("\n\n")
         if not parted or not signatures.endswith("\n"):
             raise CheckpointError("the note has no signature block")
         text += "\n"
         # 2.
-        self._verify(text, signatures)
+        self._verify(text, signatures.removesuffix("\n"))
         # 3.
-        lines = text.splitlines()
+        lines = text.removesuffix("\n").split("\n")
         if len(lines) != 3 or lines[0] != self.origin:  # noqa: PLR2004
             raise CheckpointError(f"the note is not a checkpoint of the log {self.origin}")
         checkpoint = Checkpoint(lines[0], _size(lines[1]), _decode(lines[2]))
@@ -71,9 +73,8 @@ class Verifier:
         return checkpoint
 
     def _verify(self, text: str, signatures: str) -> None:
-        prefix = f"{_SIGNATURE}{self.origin} "
-        for line in signatures.splitlines():
-            signature = _decode(line.removeprefix(prefix)) if line.startswith(prefix) else b""
+        parsed = [_signature(line) for line in signatures.split("\n")]
+        for signature in (signature for name, signature in parsed if name == self.origin):
             if signature[:4] == self.key_id():
                 try:
                     self.key.verify(signature[4:], text.encode())
@@ -89,6 +90,14 @@ def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
     key_id = Verifier(checkpoint.origin, key.public_key()).key_id()
     signature = base64.b64encode(key_id + key.sign(text.encode())).decode()
     return f"{text}\n{_SIGNATURE}{checkpoint.origin} {signature}\n"
+
+
+def _signature(line: str) -> tuple[str, bytes]:
+    """Read a signature line: em dash, space, name, space, base64."""
+    name, parted, encoded = line.removeprefix(_SIGNATURE).partition(" ")
+    if not line.startswith(_SIGNATURE) or not name or not parted or not encoded:
+        raise CheckpointError("a line among the signatures is none")
+    return name, _decode(encoded)
 
 
 def _size(text: str) -> int:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from gateway import store as tables
-from gateway.audit.checkpoint import Checkpoint, Verifier, sign
+from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign
 from gateway.audit.entry import Commitment, Entry, SealedEntry, seal
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.errors import ConfigurationError, Unavailable
@@ -51,6 +52,11 @@ class Openings:
         """Decrypt an opening; raise InvalidTag."""
         kind, value = msgspec.json.decode(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], place))
         return kind, value
+
+    def index_for(self, kind: str, value: object) -> bytes | None:
+        """Return the index that an opening must have: that of the person whom a record is about."""
+        person = value.get("person") if kind == "record" and isinstance(value, dict) else None
+        return self.index_of(person) if isinstance(person, int) else None
 
     def index_of(self, key: int) -> bytes:
         """Return the keyed index of a person or a record."""
@@ -169,13 +175,30 @@ class Log:
         return str(note)
 
     def check(self) -> None:
-        """Refuse to start on a log of another origin, or one whose newest checkpoint this key did not sign."""
-        with self._store.reading() as connection:
-            origin = connection.scalar(sa.select(tables.tree_head.c.origin))
-        if origin != self.verifier.origin:
-            raise ConfigurationError(f"the store holds the log '{origin}', not '{self.verifier.origin}'")
+        """Refuse to start on a log of another origin, or one whose newest checkpoint this key did not sign.
+
+        Nothing is sealed or signed before: a strange key would sign its own way in.
+        """
+        newest = sa.select(tables.checkpoint.c.note).order_by(tables.checkpoint.c.size.desc()).limit(1)
+        with self._store.transaction() as connection:
+            head = connection.execute(sa.select(tables.tree_head)).one()
+            note = connection.scalar(newest)
+        if head.origin != self.verifier.origin:
+            raise ConfigurationError(f"the store holds the log '{head.origin}', not '{self.verifier.origin}'")
+        if note is None and head.size:
+            raise ConfigurationError("the store holds a log whose checkpoints are gone")
+        if note is not None:
+            self._check_continues(note, head)
         self.seal()
-        self.verifier.open(self.checkpoint())
+
+    def _check_continues(self, note: str, head: sa.Row[Any]) -> None:
+        try:
+            checkpoint = self.verifier.open(note)
+        except CheckpointError as error:
+            raise ConfigurationError(f"the log in the store is not this key's: {error}") from None
+        root = Frontier(head.size, head.frontier).root()
+        if checkpoint.size > head.size or (checkpoint.size == head.size and checkpoint.root != root):
+            raise ConfigurationError("the log in the store does not continue its newest checkpoint")
 
     def unsealed(self) -> int:
         """Return how many entries wait for the sealer."""

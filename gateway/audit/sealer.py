@@ -40,3 +40,5 @@ class Sealer:
                 work()
             except Unavailable:
                 structlog.get_logger().warning("sealer-waits", reason="the store is unavailable")
+            except Exception as error:  # noqa: BLE001 -- the thread's outermost edge: without it nothing is sealed
+                structlog.get_logger().error("sealer-fails", type=type(error).__name__)

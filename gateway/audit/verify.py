@@ -58,9 +58,9 @@ def verify(
     6. The newest checkpoint covers every leaf: a shorter log was truncated, a longer one was not signed.
     7. Every entry is in the tree or waits for it.
     """
-    with store.transaction() as connection:
+    with store.snapshot() as connection:
         # 1.
-        notes = [_opened(verifier, note, "a stored checkpoint") for note in _notes(connection)]
+        notes = [_stored(verifier, size, note) for size, note in _notes(connection)]
         if not notes:
             raise VerificationError("the log has no checkpoint")
         newest = max(notes, key=lambda checkpoint: checkpoint.size)
@@ -91,8 +91,16 @@ def verify(
     return Verified(str(note), newest.size, unsealed, done.erased)
 
 
-def _notes(connection: Connection) -> Iterator[str]:
-    yield from connection.scalars(sa.select(tables.checkpoint.c.note).order_by(tables.checkpoint.c.size))
+def _notes(connection: Connection) -> Iterator[tuple[int, str]]:
+    table = tables.checkpoint
+    yield from ((row.size, row.note) for row in connection.execute(sa.select(table).order_by(table.c.size)))
+
+
+def _stored(verifier: Verifier, size: int, note: str) -> Checkpoint:
+    checkpoint = _opened(verifier, note, "a stored checkpoint")
+    if checkpoint.size != size:
+        raise VerificationError(f"forged: a stored checkpoint of size {checkpoint.size} stands under {size}")
+    return checkpoint
 
 
 def _opened(verifier: Verifier, note: str, which: str) -> Checkpoint:
@@ -135,15 +143,15 @@ def _check_leaf(
         leaf = msgspec.json.decode(row.leaf)
         canonical = rfc8785.dumps(leaf) == row.leaf
         root, count = leaf["commitments"]["root"], leaf["commitments"]["count"]
-        named = leaf["id"]
-    except (msgspec.DecodeError, rfc8785.CanonicalizationError, KeyError, TypeError):
+        named, positions = leaf["id"], list(range(count))
+    except (msgspec.DecodeError, rfc8785.CanonicalizationError, RecursionError, KeyError, TypeError):
         raise VerificationError(f"malformed: leaf {row.leaf_index} is no entry") from None
     if not canonical or named != row.entry_id:
         raise VerificationError(f"malformed: leaf {row.leaf_index} is not canonical, or names another entry")
     # 4.
     statement = sa.select(tables.opening).where(tables.opening.c.entry_id == row.entry_id)
     kept = connection.execute(statement.order_by(tables.opening.c.position)).all()
-    if [opening.position for opening in kept] != list(range(count)):
+    if [opening.position for opening in kept] != positions:
         raise VerificationError(f"openings: leaf {row.leaf_index} lacks openings, or has too many")
     if merkle.root(merkle.leaf_hash(opening.commitment) for opening in kept).hex() != root:
         raise VerificationError(f"openings: the commitments of leaf {row.leaf_index} do not give its root")
@@ -156,10 +164,12 @@ def _check_leaf(
 def _check_opening(openings: Openings, opening: Any, index: int) -> None:
     try:
         kind, value = openings.open(opening.sealed, place(opening.entry_id, opening.position))
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # a ValueError is a nonce that was cut short
         raise VerificationError(f"openings: an opening of leaf {index} was changed or moved") from None
-    if commit(opening.salt, kind, value) != opening.commitment:  # type: ignore[arg-type] # JSON, as it was sealed
+    if opening.salt is None or commit(opening.salt, kind, value) != opening.commitment:  # type: ignore[arg-type] # JSON, as it was sealed
         raise VerificationError(f"openings: an opening of leaf {index} does not prove its commitment")
+    if opening.person_index != openings.index_for(kind, value):
+        raise VerificationError(f"openings: an opening of leaf {index} is indexed under another person")
 
 
 def _keep_root(done: _Progress, wanted: set[int]) -> None:

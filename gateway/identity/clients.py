@@ -80,6 +80,8 @@ class Clients:
 
     def find(self, client_id: str) -> Client | None:
         """Read a client and its agreement."""
+        if not _NAME.fullmatch(client_id):
+            return None
         with self._store.reading() as connection:
             row = connection.execute(_FIND, {"client_id": client_id}).one_or_none()
         return None if row is None else _client(row)

@@ -14,7 +14,8 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
+from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, OKPKey
 from sqlalchemy.exc import IntegrityError
 
@@ -85,6 +86,15 @@ def assertion(client_id: str, issuer: str, key: PrivateKey, officer: str | None 
     return jwt.encode({"alg": algorithm, "typ": "JWT"}, claims, signing, algorithms=[algorithm])
 
 
+class _Algorithms(jws.JWSRegistry):
+    """The algorithms that are allowed; joserfc warns of the name EdDSA, which clients still write (RFC 9864)."""
+
+    def get_alg(self, name: str) -> JWSAlgModel:
+        if name not in (self.allowed or ()):
+            raise UnsupportedAlgorithmError(name)
+        return self.algorithms[name]
+
+
 class Assertions:
     """Authenticates clients by private_key_jwt (RFC 7523, section 3; FAPI 2.0 Security Profile, section 5.3.2.1)."""
 
@@ -123,8 +133,8 @@ class Assertions:
         key = ECKey.import_key(client.public_key) if elliptic else OKPKey.import_key(client.public_key)
         algorithms = ["ES256"] if elliptic else ["EdDSA", "Ed25519"]
         try:
-            token = jwt.decode(text, key, algorithms=algorithms)
-        except (JoseError, ValueError):
+            token = jwt.decode(text, key, registry=_Algorithms(algorithms=algorithms))
+        except (JoseError, ValueError, TypeError):
             raise AssertionRefused("The client is unknown, suspended, or did not sign this assertion.") from None
         if token.header.get("typ", "JWT") not in ("JWT", "client-authentication+jwt"):
             raise AssertionRefused("The token is of another type.")
@@ -208,7 +218,7 @@ class AccessTokens:
         issued, expires = _seconds(claims, "iat"), _seconds(claims, "exp")
         if issued is None or expires is None or not 0 < expires - issued <= LIFETIME:
             raise _invalid("The token's lifetime is wrong.")
-        if expires <= now or issued > now + SKEW:
+        if expires <= now or issued > now + SKEW or (_seconds(claims, "nbf") or 0) > now + SKEW:
             raise _invalid("The token has expired.")
         # 5.
         client_id = claims.get("client_id")
@@ -226,7 +236,7 @@ class AccessTokens:
             raise _invalid("The token is too long.")
         try:
             token = jwt.decode(text, self._key, algorithms=["ES256"])
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, TypeError):
             raise _invalid("The token's signature is wrong.") from None
         header = token.header
         if header.get("typ") != "at+jwt" or header.get("kid") != self._key_id or "crit" in header:

@@ -56,7 +56,9 @@ class Records:
         """Ask the database for nothing."""
         try:
             with self._autocommit.connect() as connection:
-                connection.execute(sa.select(sa.literal_column("1")))
+                # SQLite opens the file only when it is asked for something that is in it.
+                table = " FROM sqlite_master LIMIT 1" if self.engine.dialect.name == "sqlite" else ""
+                connection.exec_driver_sql(f"SELECT 1{table}")
         except SQLAlchemyError:
             raise Unavailable from None
 

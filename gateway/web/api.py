@@ -13,7 +13,7 @@ from gateway.web import parse
 from gateway.web.problems import SentAnswer, send, unavailable
 from gateway.web.throttle import Throttle
 
-_BEARER = "Bearer "
+_BEARER = "bearer "
 
 
 def circumstances() -> Circumstances:
@@ -54,12 +54,9 @@ class _Road:
         self._tokens = tokens
         self._throttle = throttle
 
-    def walk(self, read: Callable[[], Question]) -> SentAnswer:
+    def walk(self, read: Callable[[], Question]) -> Response:
         """Answer a request."""
-        answer = self._answer(read)
-        sent = send(answer)
-        sent.headers["RateLimit-Policy"] = self._throttle.policy()
-        return sent
+        return self._throttle.told(send(self._answer(read)))
 
     def _answer(self, read: Callable[[], Question]) -> Answer:
         came = circumstances()
@@ -83,8 +80,8 @@ class _Road:
 def _bearer() -> str:
     """Return the access token (RFC 6750, section 2.1)."""
     header = request.headers.get("Authorization", "")
-    token = header.removeprefix(_BEARER)
-    if not header.startswith(_BEARER) or not token.isascii() or " " in token or not token:
+    token = header[len(_BEARER) :]
+    if not header.lower().startswith(_BEARER) or not token.isascii() or " " in token or not token:
         raise Unauthenticated(Code.UNAUTHENTICATED, "Send the header Authorization: Bearer with an access token.")
     return token
 

@@ -51,7 +51,12 @@ def blueprint(
 
     @oauth.post("/oauth/token")
     def token() -> Response:
-        response: Response = server.create_token_response()
+        wrong = _unreadable()
+        response: Response = (
+            server.create_token_response()
+            if wrong is None
+            else server.handle_error_response(server.create_oauth2_request(None), InvalidRequestError(wrong))
+        )
         came = circumstances()
         if response.status_code == 200 and "authenticated" in g:  # noqa: PLR2004 -- HTTP's own number
             # The entry is durable before the token leaves; a crash in between leaves a token that nobody got.
@@ -91,12 +96,21 @@ def blueprint(
     return oauth
 
 
+def _unreadable() -> str | None:
+    """Say what makes a token request unreadable (RFC 6749, sections 3.2 and 5.2)."""
+    if request.args:
+        return "Parameters belong into the body."
+    if request.mimetype != "application/x-www-form-urlencoded":
+        return "Send a form."
+    if any(len(values) > 1 for values in request.form.listvalues()):
+        return "A parameter stands there twice."
+    return None if request.form.get("grant_type") else "grant_type is required."
+
+
 def _server(app: Flask, assertions: Assertions, tokens: AccessTokens) -> AuthorizationServer:
     def authenticate(_: Any, asked: Any) -> _Registered:
         """Authenticate by assertion; every failure is invalid_client, as RFC 6749, section 5.2, has it."""
         form = asked.payload.data
-        if any(len(values) > 1 for values in request.form.listvalues()):
-            raise InvalidRequestError("A parameter stands there twice.")
         if form.get("client_assertion_type") != ASSERTION_TYPE or not form.get("client_assertion"):
             raise InvalidClientError(description=f"Authenticate with {METHOD} (RFC 7523).", status_code=401)
         try:

@@ -85,11 +85,9 @@ def _no_parameters(request: Request) -> None:
 def _body(request: Request) -> dict[str, Any]:
     if request.mimetype != "application/json":
         raise Malformed(Code.NOT_JSON, "Send the question as application/json.")
+    content = _content(request)
     try:
-        content = request.get_data(cache=False)
         body = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (RequestEntityTooLarge, ClientDisconnected):
-        raise Malformed(Code.TOO_LARGE, f"The body may have {MAX_BODY} bytes.") from None
     except RecursionError:
         raise Malformed(Code.TOO_COMPLEX, "The body is nested too deeply.") from None
     except ValueError:
@@ -97,6 +95,19 @@ def _body(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Malformed(Code.MALFORMED, "The body must be a JSON object.")
     return body
+
+
+def _content(request: Request) -> bytes:
+    """Read the body; one without a length is read up to a byte more than is allowed, and then known to be too long."""
+    try:
+        content = request.get_data(cache=False)
+    except ClientDisconnected:
+        raise Malformed(Code.MALFORMED, "The body ended early.") from None
+    except RequestEntityTooLarge:
+        content = bytes(MAX_BODY + 1)
+    if len(content) > MAX_BODY:
+        raise Malformed(Code.TOO_LARGE, f"The body may have {MAX_BODY} bytes.")
+    return content
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -146,8 +157,10 @@ class _Filters:
             self._tests += 1
             if self._tests > MAX_TESTS:
                 raise Malformed(Code.TOO_COMPLEX, f"A filter may make {MAX_TESTS} comparisons.")
-            if isinstance(operand, list):
-                _texts_storable(operand)
+            within = operand if isinstance(operand, list) else [operand]
+            if any(isinstance(value, list | dict) for value in within):
+                raise Malformed(Code.OUT_OF_DOMAIN, "A field is compared with a value, or with a list of values.")
+            _texts_storable(within)
             yield Compare(field, operator, operand)
 
 

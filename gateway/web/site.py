@@ -32,29 +32,38 @@ def build(
 ) -> Flask:
     """Build the application."""
     app = Flask("gateway", static_folder=None)
-    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY, MAX_FORM_MEMORY_SIZE=MAX_BODY, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY + 1, MAX_FORM_MEMORY_SIZE=MAX_BODY, PROVIDE_AUTOMATIC_OPTIONS=False)
+    # A redirect would be an answer without an entry.
+    app.url_map.merge_slashes = False
     app.before_request(api.begin)
     throttle = Throttle(app, settings)
     app.register_blueprint(api.blueprint(custodian, tokens, throttle))
     app.register_blueprint(oauth.blueprint(app, settings, custodian, assertions, tokens))
     app.register_blueprint(operations.blueprint(telemetry, log, checks))
-    _handle_errors(app, custodian, telemetry)
+    _handle_errors(app, custodian, telemetry, throttle)
     _finish(app, telemetry)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     return app
 
 
-def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry) -> None:
+def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry, throttle: Throttle) -> None:
+    def logged(refusal: Refusal) -> Response:
+        """Refuse with an entry, or as a gateway that can't log: what is raised in a handler would reach the server."""
+        try:
+            return throttle.told(send(custodian.refuse_unknown(refusal, api.circumstances(), action="any")))
+        except Unavailable:
+            return unavailable()
+
     @app.errorhandler(RateLimitExceeded)
     def too_many(_: RateLimitExceeded) -> Response:
         """Refuse a peer that comes too often, whatever it asks for."""
-        return send(custodian.refuse_unknown(throttled(), api.circumstances(), action="any"))
+        return logged(throttled())
 
     @app.errorhandler(HTTPException)
     def unmatched(error: HTTPException) -> Response:
         """Refuse what matches no route; nobody is authenticated there."""
-        sent = send(custodian.refuse_unknown(_refusal(error), api.circumstances(), action="any"))
+        sent = logged(_refusal(error))
         for name, value in error.get_headers():
             if name == "Allow":
                 sent.headers[name] = value
@@ -65,10 +74,7 @@ def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry) -> No
         """The outermost edge: say nothing of what went wrong, least of all to the client."""
         if not isinstance(error, Unavailable):
             telemetry.failure(error)
-        try:
-            return send(custodian.refuse_unknown(Unavailable(), api.circumstances(), action="any"))
-        except Unavailable:
-            return unavailable()
+        return logged(Unavailable())
 
 
 def _refusal(error: HTTPException) -> Refusal:

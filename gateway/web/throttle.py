@@ -2,12 +2,14 @@
 
 import ipaddress
 
-from flask import Flask, Request, request
+from flask import Flask, Request, Response, request
 from flask_limiter import Limiter
 from limits import parse_many
 
 from gateway.errors import Code, Throttled
 from gateway.settings import Settings
+
+TOO_MANY = 429
 
 
 class _EveryRequest(Limiter):
@@ -38,9 +40,13 @@ class Throttle:
         if not all(within):
             raise throttled()
 
-    def policy(self) -> str:
-        """Return the field RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers)."""
-        return ", ".join(f'"client";q={limit.amount};w={limit.get_expiry()}' for limit in self._clients)
+    def told(self, response: Response) -> Response:
+        """Say in an answer how much is allowed (draft-ietf-httpapi-ratelimit-headers), and when to come again."""
+        policy = ", ".join(f'"client";q={limit.amount};w={limit.get_expiry()}' for limit in self._clients)
+        response.headers["RateLimit-Policy"] = policy
+        if response.status_code == TOO_MANY and "Retry-After" not in response.headers:
+            response.headers["Retry-After"] = str(max(limit.get_expiry() for limit in self._clients))
+        return response
 
 
 def throttled() -> Throttled:
