@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     keys: Annotated[Path, Field(description="the directory of key files")]
     policies: Annotated[Path, Field(description="the directory of the policy")] = Path("policies")
     issuer: Annotated[str, Field(description="the URL by which clients know the authorization server")]
-    audience: Annotated[str, Field(description="the URL by which clients know the API; the issuer, if empty")] = ""
+    audience: Annotated[str | None, Field(description="the URL by which clients know the API; else the issuer")] = None
     log_origin: Annotated[str, Field(description="the name of the log, without a scheme", min_length=1)]
     bind: Annotated[str, Field(description="address and port to serve on")] = "127.0.0.1:8000"
     workers: Annotated[int, Field(ge=1, le=64, description="server processes")] = 1
@@ -65,7 +65,9 @@ class Settings(BaseSettings):
 
     @field_validator("issuer", "audience")
     @classmethod
-    def _url(cls, value: str) -> str:
+    def _url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         parts = urlsplit(value)
         local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
         plain = parts.hostname and not parts.username and not parts.query and not parts.fragment

@@ -72,8 +72,9 @@ def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry, throt
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
         """The outermost edge: say nothing of what went wrong, least of all to the client."""
-        if not isinstance(error, Unavailable):
-            telemetry.failure(error)
+        if isinstance(error, Unavailable):
+            return unavailable()
+        telemetry.failure(error)
         return logged(Unavailable())
 
 

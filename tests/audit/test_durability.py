@@ -569,9 +569,8 @@ def server(sqlite_arrests: str, tmp_path: Path) -> Server:
     issuing = tokens.AccessTokens(chosen.issuer, chosen.resource_server, signing, clients, time.time)
     token = issuing.issue(tokens.Authenticated(found, "Officer One"))
     store.engine.dispose()
-    given = {name: str(getattr(chosen, name)) for name in type(chosen).model_fields}
-    environment = {f"GATEWAY_{name.upper()}": value for name, value in given.items()}
-    del environment["GATEWAY_REHEARSAL_DAY"]
+    given = chosen.model_dump(mode="json", exclude_none=True)
+    environment = {f"GATEWAY_{name.upper()}": str(value) for name, value in given.items()}
     return Server({**os.environ, **environment}, port, token)
 
 
