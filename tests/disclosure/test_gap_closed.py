@@ -97,9 +97,7 @@ def test_one_officer_alone_gives_no_warrant(make_world: MakeWorld, databases: Da
     assert world.asker().every() == []
 
 
-def test_the_budget_counts_persons_and_refuses_a_page_whole(
-    make_world: MakeWorld, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_the_budget_counts_persons_and_refuses_a_page_whole(make_world: MakeWorld, tmp_path: Path) -> None:
     """A page that would pass the budget gives nothing; what was shown before costs nothing again."""
     policies = tmp_path / "policies"
     shutil.copytree(POLICIES, policies)
