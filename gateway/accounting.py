@@ -83,7 +83,7 @@ def disclosed(inquiry: Inquiry, found: Found) -> Entry:
         *_asked(inquiry),
         Opening("body", hashlib.sha256(found.body).hexdigest()),
         *(
-            Opening("record", {"resource": resource, "key": row.key, "person": row.person}, row.person)
+            Opening("record", {"resource": resource, "key": str(row.key), "person": str(row.person)}, row.person)
             for row in found.rows
         ),
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 
 import structlog
 from flask import Flask
@@ -29,7 +30,7 @@ from gateway.records import schema
 from gateway.records.query import Records
 from gateway.settings import Settings
 from gateway.store import Claim, Store
-from gateway.strict_yaml import FileError
+from gateway.strict_yaml import FileError, Place
 from gateway.telemetry import Telemetry
 from gateway.web import site
 
@@ -51,7 +52,7 @@ class Gateway:
         """Let every connection go, and the place of the only process."""
         if self.claim is not None:
             self.claim.close()
-        self.store.engine.dispose()
+        self.store.close()
         self.custodian.close()
 
 
@@ -80,18 +81,16 @@ def build(settings: Settings, clock: Clock = now) -> Gateway:
         telemetry = Telemetry()
         # 1.
         store, log, openings = open_log(settings)
-        refused.callback(store.engine.dispose)
+        refused.callback(store.close)
         store.check()
         _started(log.check)
-        # 2.
-        policy = Current(
-            settings.policies, lambda b: _accept(b, log, telemetry, clock), lambda e: _refuse(e, telemetry)
-        )
-        # 3.
+        # 2. and 3.
         records = Records(settings.arrest_url, settings.query_timeout)
         refused.callback(records.engine.dispose)
+        accept = partial(_accept, records=records, log=log, telemetry=telemetry, clock=clock)
+        policy = Current(settings.policies, accept, lambda error: _refuse(error, telemetry))
         schema.check(policy.bundle.catalogue, records.engine)
-        _accept(policy.bundle, log, telemetry, clock)
+        accept(policy.bundle)
         clients = Clients(store)
         aggregate = Aggregate(log.append, clock)
         custodian = Custodian(
@@ -131,8 +130,12 @@ def _started(check: Callable[[], None]) -> None:
         raise ConfigurationError("the gateway's store can't be written") from error
 
 
-def _accept(bundle: Bundle, log: Log, telemetry: Telemetry, clock: Clock) -> None:
-    """Write down which policy is in force, before the first answer by it."""
+def _accept(bundle: Bundle, records: Records, log: Log, telemetry: Telemetry, clock: Clock) -> None:
+    """Hold a catalogue against the database, and write down which policy is in force before the first answer by it."""
+    try:
+        schema.check(bundle.catalogue, records.engine)
+    except ConfigurationError as error:
+        raise FileError(Place("catalogue.yaml", 1, 1), str(error)) from None
     log.append(Entry("policy", "permit", "in-force", clock(), None, {"bundle": bundle.digest}))
     telemetry.policy_accepted(bundle.digest)
 
@@ -162,7 +165,7 @@ def prepare(settings: Settings) -> None:
     store.create(settings.log_origin, b"")
     store.check()
     log.check()
-    store.engine.dispose()
+    store.close()
 
 
 class Survey:
@@ -182,4 +185,4 @@ class Survey:
     def close(self) -> None:
         """Let the connections go."""
         self._records.engine.dispose()
-        self._store.engine.dispose()
+        self._store.close()

@@ -78,7 +78,9 @@ class Domain:
                 return f"a text of at most {self.most} characters without NUL"
             case Kind.CODE:
                 return f"one of {', '.join(self.codes)}"
-            case Kind.INTEGER | Kind.KEY:
+            case Kind.KEY:
+                return "an opaque id"
+            case Kind.INTEGER:
                 return f"a whole number from {self.low} to {self.high}"
             case Kind.BOOLEAN:
                 return "true or false"
@@ -91,6 +93,8 @@ class Domain:
 YEARS = Domain(Kind.INTEGER, low=DATES[0].year, high=DATES[1].year)
 
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
 # Python's readers take all of ISO 8601: weeks, days of the year, times without seconds.
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
@@ -98,7 +102,7 @@ _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[
 
 def storable(value: str) -> bool:
     """Whether both databases can hold the text: no NUL, no lone surrogate."""
-    return "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
+    return _UNSTORABLE.search(value) is None
 
 
 def _date(value: str) -> date:

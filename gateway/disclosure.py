@@ -248,8 +248,10 @@ class Custodian:
         return Found(body, rows, permit, plan, resource)
 
     def _stands_on(self, inquiry: Inquiry, rules: tuple[str, ...]) -> Policy:
-        day = self._rehearsal.day
-        as_of = None if day is None else f"rehearsal as of {day.isoformat()}"
+        day, proposed = self._rehearsal.day, sorted(self._rehearsal.proposed)
+        rehearsed = [f"as of {day.isoformat()}"] if day else []
+        rehearsed += [f"with {', '.join(proposed)}"] if proposed else []
+        as_of = " ".join(["rehearsal", *rehearsed]) if rehearsed else None
         return Policy(inquiry.bundle.digest, rules, as_of)
 
     def _resume(self, inquiry: Inquiry, text: str, bound: tuple[str, ...]) -> Position:

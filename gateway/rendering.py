@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.catalogue import Kind, Resource, Scalar
+from gateway.catalogue import Kind, Resource
 from gateway.errors import Reason
 from gateway.opaque import Holder, Ids
 from gateway.plan.shape import operators, related_paths, scalar_paths, view_domain
@@ -70,13 +70,12 @@ class Renderer:
     def _of(self, row: Row, fields: tuple[str, ...]) -> dict[str, Any]:
         """Render a record: null is null; what is withheld is not there, and is named in the answer's `view`."""
         record: dict[str, Any] = {"id": self._ids.conceal(row.key, self._record)}
-        for path in fields:
+        for path, relation, name, is_key in _layout(self._resource, fields):
             if path in row.related:
                 record[path] = row.related[path]
-                continue
-            relation, _, name = path.rpartition(".")
-            if not relation:
-                record[name] = self._cell(name, row.cells[path])
+            elif not relation:
+                value = row.cells[path]
+                record[name] = self._ids.conceal(value, self._person) if is_key and isinstance(value, int) else value
             elif row.present[relation]:
                 record.setdefault(relation, {})[name] = row.cells[path]
             else:
@@ -85,10 +84,16 @@ class Renderer:
             record["source_defects"] = [path for path in row.defects if path in fields or path.split(".")[0] in fields]
         return record
 
-    def _cell(self, name: str, value: Scalar | None) -> Scalar | None:
-        if isinstance(value, int) and self._resource.fields[name].domain.kind is Kind.KEY:
-            return self._ids.conceal(value, self._person)
-        return value
+
+def _layout(resource: Resource, fields: tuple[str, ...]) -> tuple[tuple[str, str, str, bool], ...]:
+    return _layout_of(tuple(name for name, f in resource.fields.items() if f.domain.kind is Kind.KEY), fields)
+
+
+@lru_cache(maxsize=512)
+def _layout_of(keys: tuple[str, ...], fields: tuple[str, ...]) -> tuple[tuple[str, str, str, bool], ...]:
+    """Say of each field its relation, its name, and whether it is a key, which is shown as an opaque id."""
+    parted = ((path, *path.rpartition(".")[::2]) for path in fields)
+    return tuple((path, relation, name, path in keys) for path, relation, name in parted)
 
 
 @lru_cache(maxsize=512)

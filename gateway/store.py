@@ -145,7 +145,7 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._autocommit = _reading(self.engine)
         self.sqlite = self.engine.dialect.name == "sqlite"
         self._snapshot = (
             self.engine.execution_options(**{_DEFERRED: True})
@@ -179,6 +179,11 @@ class Store:
                 yield connection
         except SQLAlchemyError as error:
             raise Unavailable from error
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self.engine.dispose()
+        self._autocommit.dispose()
 
     def create(self, origin: str, frontier: bytes) -> None:
         """Make the tables of a new store; an existing one is left as it is."""
@@ -227,6 +232,16 @@ class Store:
             file.close()
             raise refusal from None
         return file
+
+
+def _reading(engine: Engine) -> Engine:
+    """Return an engine for single statements; on PostgreSQL of its own connections, which are never switched over."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
+    url = engine.url.render_as_string(hide_password=False)
+    return sa.create_engine(
+        url, hide_parameters=True, pool_size=16, max_overflow=0, pool_timeout=5, isolation_level="AUTOCOMMIT"
+    )
 
 
 def _engine(url: str) -> Engine:

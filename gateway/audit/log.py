@@ -24,6 +24,14 @@ from gateway.store import Store
 
 BATCH = 1000
 _NONCE = 12
+# One round trip for an entry with all its openings.
+_APPEND = """
+    WITH appended AS (INSERT INTO entry (entry_id, leaf) VALUES (%(entry_id)s, %(leaf)b)),
+         waiting AS (INSERT INTO pending (entry_id) VALUES (%(entry_id)s))
+    INSERT INTO opening (entry_id, position, commitment, salt, sealed, person_index)
+    SELECT %(entry_id)s, * FROM unnest(%(position)b::int[], %(commitment)b::bytea[], %(salt)b::bytea[],
+                                       %(sealed)b::bytea[], %(person_index)b::bytea[])
+"""
 
 With = Callable[[Connection], None]
 
@@ -53,14 +61,24 @@ class Openings:
         kind, value = msgspec.json.decode(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], place))
         return kind, value
 
-    def index_for(self, kind: str, value: object) -> bytes | None:
-        """Return the index that an opening must have: that of the person whom a record is about."""
-        person = value.get("person") if kind == "record" and isinstance(value, dict) else None
-        return self.index_of(person) if isinstance(person, int) else None
+    def index_for(self, value: object) -> bytes | None:
+        """Return the index that an opening must have: that of the person whom its value names, if it names one."""
+        person = value.get("person") if isinstance(value, dict) else None
+        return self.index_of(int(person)) if isinstance(person, str) else None
 
     def index_of(self, key: int) -> bytes:
         """Return the keyed index of a person or a record."""
         return hmac.digest(self._index_key, key.to_bytes(8, "big"), hashlib.sha256)
+
+
+class _Told(msgspec.Struct):
+    """Of a leaf, when it happened."""
+
+    time: str
+
+
+def _when(leaf: bytes) -> str:
+    return msgspec.json.decode(leaf, type=_Told).time
 
 
 def place(entry_id: str, position: int) -> bytes:
@@ -85,24 +103,28 @@ class Log:
         """
         sealed = seal(entry)
         with self._store.transaction() as connection:
+            self._insert(connection, sealed)
+            # Last, so that what it locks is locked no longer than the commit takes.
             if also is not None:
                 also(connection)
-            self._insert(connection, sealed)
         return LoggedEntry(sealed.id)
 
     def _insert(self, connection: Connection, sealed: SealedEntry) -> None:
+        openings = {
+            "position": list(range(len(sealed.commitments))),
+            "commitment": [commitment.digest for commitment in sealed.commitments],
+            "salt": [commitment.salt for commitment in sealed.commitments],
+            "sealed": [self._openings.seal(c, place(sealed.id, at)) for at, c in enumerate(sealed.commitments)],
+            "person_index": [self._index(commitment) for commitment in sealed.commitments],
+        }
+        if not self._store.sqlite:
+            connection.exec_driver_sql(_APPEND, {"entry_id": sealed.id, "leaf": sealed.leaf, **openings})
+            return
         connection.execute(tables.entry.insert(), {"entry_id": sealed.id, "leaf": sealed.leaf})
         connection.execute(tables.pending.insert(), {"entry_id": sealed.id})
         rows = [
-            {
-                "entry_id": sealed.id,
-                "position": position,
-                "commitment": commitment.digest,
-                "salt": commitment.salt,
-                "sealed": self._openings.seal(commitment, place(sealed.id, position)),
-                "person_index": self._index(commitment),
-            }
-            for position, commitment in enumerate(sealed.commitments)
+            {"entry_id": sealed.id, **dict(zip(openings, row, strict=True))}
+            for row in zip(*openings.values(), strict=True)
         ]
         if rows:
             connection.execute(tables.opening.insert(), rows)
@@ -121,14 +143,13 @@ class Log:
             head = connection.execute(sa.select(tables.tree_head).with_for_update(skip_locked=True)).one_or_none()
             if head is None:
                 return 0
-            waiting = (
-                sa.select(tables.entry.c.entry_id, tables.entry.c.leaf)
-                .join(tables.pending, tables.pending.c.entry_id == tables.entry.c.entry_id)
-                .limit(BATCH)
-            )
-            entries = connection.execute(waiting).all()
+            # Two steps: of a join, a planner may read the whole log to find the few that wait.
+            waiting = list(connection.scalars(sa.select(tables.pending.c.entry_id).limit(BATCH)))
+            chosen = sa.select(tables.entry.c.entry_id, tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(waiting))
+            found = connection.execute(chosen).all() if waiting else []
+            entries = sorted(((e.entry_id, e.leaf) for e in found), key=lambda entry: _when(entry[1]))
             if entries:
-                self._extend(connection, Frontier(head.size, head.frontier), [(e.entry_id, e.leaf) for e in entries])
+                self._extend(connection, Frontier(head.size, head.frontier), entries)
         self._sign()
         return len(entries)
 

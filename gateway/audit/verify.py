@@ -168,7 +168,7 @@ def _check_opening(openings: Openings, opening: Any, index: int) -> None:
         raise VerificationError(f"openings: an opening of leaf {index} was changed or moved") from None
     if opening.salt is None or commit(opening.salt, kind, value) != opening.commitment:  # type: ignore[arg-type] # JSON, as it was sealed
         raise VerificationError(f"openings: an opening of leaf {index} does not prove its commitment")
-    if opening.person_index != openings.index_for(kind, value):
+    if opening.person_index != openings.index_for(value):
         raise VerificationError(f"openings: an opening of leaf {index} is indexed under another person")
 
 

@@ -54,7 +54,8 @@ def add(
     store, log, _ = composition.open_log(settings)
     identifier = Instruments(store).add(filed, by)
     facts = {"instrument": identifier, "agency": agency, "purpose": purpose, "kind": kind, "signer": signer}
-    written_down(log, "instrument-add", by, dict(facts), Opening("person", person, person))
+    named = Opening("instrument", {"instrument": identifier, "person": str(person)}, person)
+    written_down(log, "instrument-add", by, dict(facts), named)
     click.echo(identifier)
 
 

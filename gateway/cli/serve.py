@@ -70,6 +70,8 @@ def gunicorn_options(settings: Settings) -> Iterable[tuple[str, Any]]:
         ("workers", settings.workers),
         ("worker_class", "gthread"),
         ("threads", settings.threads),
+        # Each worker listens for itself: with a shared socket one may take all the connections.
+        ("reuse_port", True),
         ("timeout", 30),
         ("graceful_timeout", 20),
         ("keepalive", 30),

@@ -73,7 +73,7 @@ class RelatedColumn:
     at_most: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Statement:
     """One compiled SELECT: columns 0 and 1 are the record's and the person's keys, then presence, cells, related."""
 

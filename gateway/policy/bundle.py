@@ -51,7 +51,7 @@ def load(root: Path) -> Bundle:
     reader = Reader(catalogue, named)
     found = {}
     for path in sorted(root.glob("*.yaml")):
-        if path.name == "catalogue.yaml" or path.stem.endswith("_test"):
+        if path.name == "catalogue.yaml" or _is_test(path):
             continue
         document, content = documents.load(path, root, catalogue, reader)
         found[document.name] = document
@@ -63,6 +63,15 @@ def load(root: Path) -> Bundle:
             if name not in found or name == document.name:
                 raise FileError(document.place, f"'{document.name}' replaces '{name}', which is no other document")
     return Bundle(catalogue, found, _digest(rfc8785.dumps({"compiler": COMPILER, "files": digests})))
+
+
+def _is_test(path: Path) -> bool:
+    """Whether a file holds the tests of a document beside it; one that tests nothing is a document lost by its name."""
+    if not path.stem.endswith("_test"):
+        return False
+    if not path.with_stem(path.stem.removesuffix("_test")).exists():
+        raise FileError(Place(path.name, 1, 1), "a file of tests needs the document that it tests beside it")
+    return True
 
 
 def _digest(content: bytes) -> str:

@@ -33,17 +33,18 @@ class Current:
         self._seen = seen
         try:
             bundle = load_checked(self._root)
+            if bundle.digest != self.bundle.digest or not self.sound:
+                # Announced first: if the log can't take it, the old bundle stays, and this is tried again.
+                self._seen = frozenset()
+                self._accepted(bundle)
+                self._seen = seen
         except FileError as error:
+            self._seen = seen
             self.sound = False
             self._refused(error)
             return
         self.sound = True
-        if bundle.digest != self.bundle.digest:
-            # Announced first: if the log can't take it, the old bundle stays.
-            self._seen = frozenset()
-            self._accepted(bundle)
-            self._seen = seen
-            self.bundle = bundle
+        self.bundle = bundle
 
 
 def _fingerprint(root: Path) -> frozenset[tuple[str, int, int]]:

@@ -1,12 +1,15 @@
 """Runs a plan: one statement, one snapshot, a bounded tuple of rows; whatever goes wrong is one constant refusal."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 import msgspec
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -16,9 +19,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from gateway.catalogue import DATES, MOMENTS, Domain, Kind, OutOfDomainError, Scalar
 from gateway.errors import Unavailable
 from gateway.plan.planner import Plan
-from gateway.plan.statement import RelatedColumn
+from gateway.plan.statement import RelatedColumn, Statement
 
 _KEYS = 2
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,12 @@ class Records:
 
     def __init__(self, url: str, timeout: int) -> None:
         self.engine = _engine(url, timeout)
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._sqlite = self.engine.dialect.name == "sqlite"
 
     def query(self, plan: Plan) -> tuple[Row, ...]:
         """Run a plan; one row more than the page holds tells that there is a next page."""
-        return tuple(_row(plan, values) for values in self._run(plan))
+        reader = _reader_of(plan.statement, self._sqlite)
+        return tuple(reader.row(values) for values in self._run(plan))
 
     def count(self, plan: Plan) -> tuple[int, int]:
         """Run a plan that counts records and persons."""
@@ -55,7 +60,7 @@ class Records:
     def ping(self) -> None:
         """Ask the database for nothing."""
         try:
-            with self._autocommit.connect() as connection:
+            with self.engine.connect() as connection:
                 # SQLite opens the file only when it is asked for something that is in it.
                 table = " FROM sqlite_master LIMIT 1" if self.engine.dialect.name == "sqlite" else ""
                 connection.exec_driver_sql(f"SELECT 1{table}")
@@ -64,10 +69,15 @@ class Records:
 
     def _run(self, plan: Plan) -> list[tuple[Any, ...]]:
         try:
-            with self._autocommit.connect() as connection:
-                result = connection.exec_driver_sql(plan.statement.sql, dict(plan.parameters))
-                return [tuple(row) for row in result.fetchall()]
-        except (SQLAlchemyError, UnicodeError, ArithmeticError, ValueError):
+            with self.engine.connect() as connection:
+                if self._sqlite:
+                    found = connection.exec_driver_sql(plan.statement.sql, dict(plan.parameters)).fetchall()
+                    return [tuple(row) for row in found]
+                text, names = _numbered(plan.statement.sql)
+                lent: psycopg.Connection[Any] | Any = connection.connection.driver_connection
+                with psycopg.RawCursor(lent) as cursor:
+                    return cursor.execute(text, [plan.parameters[name] for name in names]).fetchall()
+        except (SQLAlchemyError, psycopg.Error, UnicodeError, ArithmeticError, ValueError):
             # The driver's text may hold a statement or a value of a hidden row: it is dropped here.
             raise Unavailable from None
 
@@ -75,7 +85,7 @@ class Records:
 def _engine(url: str, timeout: int) -> Engine:
     """Open an engine that can only read, waits a bounded time, and writes dates and times in one way."""
     if url.startswith("sqlite"):
-        engine = sa.create_engine(url, hide_parameters=True)
+        engine = sa.create_engine(url, hide_parameters=True, isolation_level="AUTOCOMMIT")
 
         @sa.event.listens_for(engine, "connect")
         def _connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -93,6 +103,7 @@ def _engine(url: str, timeout: int) -> Engine:
         pool_size=16,
         max_overflow=0,
         pool_timeout=timeout,
+        isolation_level="AUTOCOMMIT",
         connect_args={"options": options, "connect_timeout": timeout},
     )
 
@@ -102,44 +113,91 @@ def _lenient(content: bytes) -> str:
     return content.decode("utf-8", errors="surrogateescape")
 
 
-def _row(plan: Plan, values: tuple[Any, ...]) -> Row:
-    statement = plan.statement
-    at = _KEYS + len(statement.presence)
-    present = dict(zip(statement.presence, (bool(value) for value in values[_KEYS:at]), strict=True))
-    defects = []
-    cells: dict[str, Scalar | None] = {}
-    for column, value in zip(statement.cells, values[at:], strict=False):
-        cell, sound = decode(column.domain, value)
-        cells[column.path] = cell
-        if not sound or (column.defect is not None and values[column.defect]):
-            defects.append(column.path)
-    related: dict[str, tuple[Mapping[str, Scalar | None], ...] | None] = {}
-    first = len(values) - len(statement.related)
-    for relation, value in zip(statement.related, values[first:], strict=True):
-        rows, found = _related(relation, value)
-        related[relation.relation] = rows
-        defects += found
-    return Row(values[0], values[1], cells, present, related, tuple(defects))
+@lru_cache(maxsize=512)
+def _numbered(sql: str) -> tuple[bytes, tuple[str, ...]]:
+    """Write a statement as PostgreSQL itself reads it, once: the driver would parse a long one at each use."""
+    names = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
+    text = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", sql)
+    return text.replace("%%", "%").encode(), names
 
 
-def _related(
-    relation: RelatedColumn, value: str | None
-) -> tuple[tuple[Mapping[str, Scalar | None], ...] | None, list[str]]:
-    arrays = [] if value is None else msgspec.json.decode(value)
-    if len(arrays) > relation.at_most:
-        return None, [relation.relation]
-    arrays.sort(key=itemgetter(0))
-    rows = []
-    defects = set()
-    width = len(relation.fields)
-    for array in arrays:
-        row: dict[str, Scalar | None] = {}
-        for index, (name, domain) in enumerate(relation.fields):
-            row[name], sound = decode(domain, array[1 + index])
-            if not sound or array[1 + width + index]:
-                defects.add(f"{relation.relation}.{name}")
-        rows.append(row)
-    return tuple(rows), sorted(defects)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the rows of one statement: which columns are what, and which of them the driver does not give as they are.
+
+    PostgreSQL's texts, codes, numbers and booleans come as their domain holds them, kept to it by the column or by the
+    guard in the statement. Dates and times come as text, and SQLite's columns may hold anything.
+    """
+
+    presence: tuple[str, ...]
+    paths: tuple[str, ...]
+    decoded: tuple[tuple[str, Domain], ...]
+    defects: tuple[tuple[str, int], ...]
+    related: tuple["_RelatedReader", ...]
+
+    def row(self, values: tuple[Any, ...]) -> Row:
+        at = _KEYS + len(self.presence)
+        present = {name: bool(value) for name, value in zip(self.presence, values[_KEYS:at], strict=True)}
+        cells: dict[str, Scalar | None] = dict(zip(self.paths, values[at : at + len(self.paths)], strict=True))
+        defects = [path for path, column in self.defects if values[column]]
+        for path, domain in self.decoded:
+            cells[path], sound = decode(domain, cells[path])
+            if not sound:
+                defects.append(path)
+        related: dict[str, tuple[Mapping[str, Scalar | None], ...] | None] = {}
+        first = len(values) - len(self.related)
+        for reader, value in zip(self.related, values[first:], strict=True):
+            related[reader.relation], found = reader.rows(value)
+            defects += found
+        return Row(values[0], values[1], cells, present, related, tuple(defects))
+
+
+@dataclass(frozen=True, slots=True)
+class _RelatedReader:
+    """Reads the rows of a relation to many, which come as JSON."""
+
+    relation: str
+    names: tuple[str, ...]
+    decoded: tuple[tuple[str, Domain], ...]
+    at_most: int
+
+    def rows(self, value: str | None) -> tuple[tuple[Mapping[str, Scalar | None], ...] | None, list[str]]:
+        arrays = [] if value is None else msgspec.json.decode(value)
+        if len(arrays) > self.at_most:
+            return None, [self.relation]
+        arrays.sort(key=itemgetter(0))
+        width = len(self.names)
+        rows = []
+        defects: set[str] = set()
+        for array in arrays:
+            row: dict[str, Scalar | None] = dict(zip(self.names, array[1 : 1 + width], strict=True))
+            defects.update(name for name, defect in zip(self.names, array[1 + width :], strict=True) if defect)
+            for name, domain in self.decoded:
+                row[name], sound = decode(domain, row[name])
+                if not sound:
+                    defects.add(name)
+            rows.append(row)
+        return tuple(rows), [f"{self.relation}.{name}" for name in sorted(defects)]
+
+
+@lru_cache(maxsize=512)
+def _reader_of(statement: Statement, sqlite: bool) -> _Reader:  # noqa: FBT001 -- which of the two databases
+    return _Reader(
+        presence=statement.presence,
+        paths=tuple(cell.path for cell in statement.cells),
+        decoded=tuple((cell.path, cell.domain) for cell in statement.cells if sqlite or cell.domain.kind in _TEXTUAL),
+        defects=tuple((cell.path, cell.defect) for cell in statement.cells if cell.defect is not None),
+        related=tuple(_related_reader(column, sqlite) for column in statement.related),
+    )
+
+
+def _related_reader(column: RelatedColumn, sqlite: bool) -> _RelatedReader:  # noqa: FBT001 -- as above
+    names = tuple(name for name, _ in column.fields)
+    decoded = tuple((name, domain) for name, domain in column.fields if sqlite or domain.kind in _TEXTUAL)
+    return _RelatedReader(column.relation, names, decoded, column.at_most)
+
+
+_TEXTUAL = (Kind.DATE, Kind.TIMESTAMP)
 
 
 def decode(domain: Domain, value: object) -> tuple[Scalar | None, bool]:

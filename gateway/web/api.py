@@ -6,7 +6,7 @@ from collections.abc import Callable
 from flask import Blueprint, Response, g, request
 
 from gateway.access import Circumstances, Question
-from gateway.disclosure import Answer, Custodian
+from gateway.disclosure import Answer, Custodian, LoggedRefusal
 from gateway.errors import Code, Malformed, Throttled, Unauthenticated
 from gateway.identity.tokens import AccessTokens
 from gateway.web import parse
@@ -56,7 +56,8 @@ class _Road:
 
     def walk(self, read: Callable[[], Question]) -> Response:
         """Answer a request."""
-        return self._throttle.told(send(self._answer(read)))
+        answer = self._answer(read)
+        return self._throttle.told(send(answer), answer.refusal if isinstance(answer, LoggedRefusal) else None)
 
     def _answer(self, read: Callable[[], Question]) -> Answer:
         came = circumstances()

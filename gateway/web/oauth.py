@@ -15,6 +15,7 @@ from gateway.settings import Settings
 from gateway.web.api import circumstances
 
 METHOD = "private_key_jwt"
+UNAUTHORIZED = 401
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ["ES256", "EdDSA", "Ed25519"]
 
@@ -66,6 +67,8 @@ def blueprint(
         else:
             refusal = Unauthenticated(Code.UNAUTHENTICATED, "The token request was refused.")
             entry = custodian.refuse_unknown(refusal, came, action="token").entry
+            if response.status_code == UNAUTHORIZED:
+                response.headers["WWW-Authenticate"] = METHOD
         response.headers["Log-Entry"] = entry.id
         return response
 

@@ -51,7 +51,8 @@ def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry, throt
     def logged(refusal: Refusal) -> Response:
         """Refuse with an entry, or as a gateway that can't log: what is raised in a handler would reach the server."""
         try:
-            return throttle.told(send(custodian.refuse_unknown(refusal, api.circumstances(), action="any")))
+            sent = send(custodian.refuse_unknown(refusal, api.circumstances(), action="any"))
+            return throttle.told(sent, refusal)
         except Unavailable:
             return unavailable()
 

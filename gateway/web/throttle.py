@@ -6,10 +6,8 @@ from flask import Flask, Request, Response, request
 from flask_limiter import Limiter
 from limits import parse_many
 
-from gateway.errors import Code, Throttled
+from gateway.errors import Code, Refusal, Throttled
 from gateway.settings import Settings
-
-TOO_MANY = 429
 
 
 class _EveryRequest(Limiter):
@@ -40,11 +38,11 @@ class Throttle:
         if not all(within):
             raise throttled()
 
-    def told(self, response: Response) -> Response:
+    def told(self, response: Response, refusal: Refusal | None) -> Response:
         """Say in an answer how much is allowed (draft-ietf-httpapi-ratelimit-headers), and when to come again."""
         policy = ", ".join(f'"client";q={limit.amount};w={limit.get_expiry()}' for limit in self._clients)
         response.headers["RateLimit-Policy"] = policy
-        if response.status_code == TOO_MANY and "Retry-After" not in response.headers:
+        if refusal is not None and refusal.code is Code.THROTTLED:
             response.headers["Retry-After"] = str(max(limit.get_expiry() for limit in self._clients))
         return response
 

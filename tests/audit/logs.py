@@ -52,7 +52,7 @@ def opened(databases: Databases, keys: Path, **changed: str) -> Iterator[OpenLog
     try:
         yield OpenLog(store, log, openings, key_files.read(keys).checkpoint)
     finally:
-        store.engine.dispose()
+        store.close()
 
 
 @contextmanager

@@ -113,14 +113,17 @@ def _insert_fails(fault: Fault, table: str) -> Iterator[None]:
     found = f"position({binary} IN {leaf})" if fault.dialect == "postgresql" else f"instr({leaf}, {binary})"
     when = f"{found} > 0" if fault.times == ONCE and table != "budget_mark" else "1 = 1"
     if fault.dialect == "postgresql":
+        if fault.times == ONCE and table != "budget_mark":
+            # The rows of one statement can't see each other; a sequence counts, and no rollback takes it back.
+            when = "nextval('strikes') = 1"
         function = (
             "CREATE FUNCTION strike() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
             f"IF {when} THEN RAISE EXCEPTION 'could not extend file: No space left on device' "
             "USING ERRCODE = '53100'; END IF; RETURN NEW; END $$"
         )
         trigger = f"CREATE TRIGGER strike BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION strike()"
-        make = [function, trigger]
-        undo = [f"DROP TRIGGER strike ON {table}", "DROP FUNCTION strike()"]
+        make = ["CREATE SEQUENCE strikes", function, trigger]
+        undo = [f"DROP TRIGGER strike ON {table}", "DROP FUNCTION strike()", "DROP SEQUENCE strikes"]
     else:
         raised = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
         make = [f"CREATE TRIGGER strike BEFORE INSERT ON {table} WHEN {when} {raised}"]
@@ -169,13 +172,13 @@ def _each_connection(fault: Fault, *statements: str) -> Iterator[None]:
         for statement in statements:
             connection.execute(statement)
 
-    fault.store.engine.dispose()
+    fault.store.close()
     sa.event.listen(fault.store.engine, "connect", prepare)
     try:
         yield
     finally:
         sa.event.remove(fault.store.engine, "connect", prepare)
-        fault.store.engine.dispose()
+        fault.store.close()
 
 
 def store_is_full(fault: Fault) -> Iterator[None]:
@@ -220,7 +223,7 @@ def connection_is_cut(fault: Fault) -> Iterator[None]:
     """The connection ends in the middle of the transaction."""
 
     def cut(connection: sa.Connection, _: object, statement: str, *__: object) -> None:
-        if not statement.startswith("INSERT INTO opening") or not fault.strikes():
+        if "INSERT INTO opening" not in statement or not fault.strikes():
             return
         raw: Any = connection.connection.dbapi_connection
         if fault.dialect == "postgresql":
@@ -568,7 +571,7 @@ def server(sqlite_arrests: str, tmp_path: Path) -> Server:
     signing = key_files.read(chosen.keys).token
     issuing = tokens.AccessTokens(chosen.issuer, chosen.resource_server, signing, clients, time.time)
     token = issuing.issue(tokens.Authenticated(found, "Officer One"))
-    store.engine.dispose()
+    store.close()
     given = chosen.model_dump(mode="json", exclude_none=True)
     environment = {f"GATEWAY_{name.upper()}": str(value) for name, value in given.items()}
     return Server({**os.environ, **environment}, port, token)

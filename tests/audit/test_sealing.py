@@ -48,7 +48,7 @@ def open_again(databases: Databases, tmp_path: Path) -> Iterator[OpenAgain]:
 
 def entry(number: int = 0) -> Entry:
     """Return an entry with openings."""
-    openings = (Opening("officer", "Officer One"), Opening("record", {"person": number}, number))
+    openings = (Opening("officer", "Officer One"), Opening("record", {"person": str(number)}, number))
     return Entry("test", "permit", "done", now(), None, {"records": number}, openings)
 
 

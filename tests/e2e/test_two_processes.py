@@ -102,7 +102,7 @@ def test_two_workers_serve_one_log_and_one_limit(settings: dict[str, str], tmp_p
         sealed = connection.scalar(sa.text("SELECT count(*) FROM leaf"))
     assert {headers["Log-Entry"] for status, headers in answers if status == 200} <= kept
     assert sealed == len(kept)
-    store.engine.dispose()
+    store.close()
 
 
 def _as_owner(settings: dict[str, str]) -> str:

@@ -41,6 +41,9 @@ HOST = "127.0.0.1"
 @click.option("--policies", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("policies"))
 def demo(once: bool, directory: Path, arrests: int, port: int, policies: Path) -> None:  # noqa: FBT001 -- click's way
     """Show the gateway at work on an invented database, from an empty directory to a verified log."""
+    # Asked to end, it ends as after Ctrl-C, and takes its server along.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         _demo(directory.resolve(), arrests, _free(port), policies.resolve(), once=once)
     except DemoError as error:
@@ -155,7 +158,7 @@ def _checkpoint(settings: Settings) -> str:
     store, log, _ = composition.open_log(settings)
     log.seal()
     note = log.checkpoint()
-    store.engine.dispose()
+    store.close()
     return note
 
 
@@ -169,7 +172,7 @@ def _verified(settings: Settings, kept: str) -> None:
     for kind, leaves in groupby(latest(store, verified.size - before), key=_kind):
         first, *others = leaves
         click.echo("  " + line(first) + (f"  (and {len(others)} more like it)" if kind and others else ""))
-    store.engine.dispose()
+    store.close()
 
 
 def _kind(leaf: Mapping[str, object]) -> tuple[object, ...]:

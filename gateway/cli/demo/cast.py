@@ -68,7 +68,7 @@ def register(settings: Settings, directory: Path) -> Clients:
         public_key = tokens.public_jwk((directory / f"{name}.pub.pem").read_bytes())
         Register(store).add(name, public_key, agreement)
         made.append(Client(name, directory / f"{name}.pem", min(agreement.purposes)))
-    store.engine.dispose()
+    store.close()
     return Clients(*made)
 
 
@@ -87,7 +87,7 @@ def file_instruments(settings: Settings) -> int:
         identifier = register.add(filed, "officer-one")
         if number != WARRANTS:
             register.confirm(identifier, "officer-two")
-    store.engine.dispose()
+    store.close()
     return _record_of(settings, convicted[WARRANTS])
 
 
