@@ -79,6 +79,7 @@ def gunicorn_options(settings: Settings) -> Iterable[tuple[str, Any]]:
         ("limit_request_fields", 40),
         ("limit_request_field_size", 8190),
         ("accesslog", None),
-        ("loglevel", "warning"),
+        # Its warnings repeat the first line of requests that it could not read.
+        ("loglevel", "error"),
         ("proc_name", "arrest-gateway"),
     )
