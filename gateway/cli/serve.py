@@ -1,6 +1,8 @@
 """`gateway init`, `serve` and `settings`: make a gateway, run it, and say what can be set."""
 
 import atexit
+import socket
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +14,9 @@ from gateway import app as composition
 from gateway import settings as configuration
 from gateway import telemetry
 from gateway.settings import PREFIX, Settings
+
+# Seconds that a thread waits for the next bytes of a request, or for a peer to take those of an answer.
+PATIENCE = 10
 
 
 @click.command()
@@ -63,6 +68,14 @@ def worker(settings: Settings | None = None) -> Flask:
     return gateway.flask
 
 
+def _bound_waiting(worker: Any) -> None:
+    """Let no peer hold a thread by sending, or reading, nothing: accepted sockets inherit these bounds (Linux)."""
+    bound = struct.pack("ll", PATIENCE, 0)
+    for listener in worker.sockets:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            listener.sock.setsockopt(socket.SOL_SOCKET, option, bound)
+
+
 def gunicorn_options(settings: Settings) -> Iterable[tuple[str, Any]]:
     """Return gunicorn's options: threads, no access log of its own (it would hold paths), bounded requests."""
     return (
@@ -82,4 +95,5 @@ def gunicorn_options(settings: Settings) -> Iterable[tuple[str, Any]]:
         # Its warnings repeat the first line of requests that it could not read.
         ("loglevel", "error"),
         ("proc_name", "arrest-gateway"),
+        ("post_worker_init", _bound_waiting),
     )

@@ -125,9 +125,10 @@ class Assertions:
             raise AssertionRefused("iss and sub must be the client's id, and aud the issuer as one string.")
         # 4.
         expires = self._lively(claims)
+        officer = _officer(claims)
         # 5.
         self._spend(client.id, claims.get("jti"), expires)
-        return Authenticated(client, _officer(claims))
+        return Authenticated(client, officer)
 
     def _verified(self, text: str, client: Client) -> Mapping[str, Any]:
         elliptic = client.public_key.get("kty") == "EC"
@@ -146,7 +147,8 @@ class Assertions:
         issued, expires = _seconds(claims, "iat"), _seconds(claims, "exp")
         if issued is None or expires is None or not 0 < expires - issued <= ASSERTION_LIFETIME:
             raise AssertionRefused(f"iat and exp are required, at most {ASSERTION_LIFETIME} seconds apart.")
-        if issued > now + SKEW or expires <= now - SKEW or (_seconds(claims, "nbf") or 0) > now + SKEW:
+        begins = _seconds(claims, "nbf") if "nbf" in claims else 0
+        if issued > now + SKEW or expires <= now - SKEW or begins is None or begins > now + SKEW:
             raise AssertionRefused(f"The assertion is not valid now; clocks may differ by {SKEW} seconds.")
         return expires
 
@@ -232,7 +234,7 @@ class AccessTokens:
             raise _invalid("The token names no registered client.")
         if not client.active:
             raise Unauthenticated(Code.CLIENT_SUSPENDED, "The city has suspended this client.")
-        return Subject(client.id, client.agreement, _officer(claims))
+        return Subject(client.id, client.agreement, claims.get("officer"))
 
     def _verified(self, text: str) -> Mapping[str, Any]:
         if len(text) > MAX_TOKEN:
@@ -270,6 +272,10 @@ def _seconds(claims: Mapping[str, Any], name: str) -> int | None:
 
 
 def _officer(claims: Mapping[str, Any]) -> str | None:
+    """Read the officer whom a client names; a name that can't be written down is refused, not left out."""
     officer = claims.get("officer")
-    plain = isinstance(officer, str) and 0 < len(officer) <= _MAX_OFFICER and officer.isprintable()
-    return officer if plain else None
+    if officer is None:
+        return None
+    if not isinstance(officer, str) or not 0 < len(officer) <= _MAX_OFFICER or not officer.isprintable():
+        raise AssertionRefused(f"officer must be 1 to {_MAX_OFFICER} printable characters.")
+    return officer

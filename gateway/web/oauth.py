@@ -3,7 +3,8 @@
 from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
-from authlib.oauth2.rfc6749 import ClientMixin, grants
+from authlib.integrations.flask_oauth2.requests import FlaskOAuth2Payload
+from authlib.oauth2.rfc6749 import ClientMixin, OAuth2Request, grants
 from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
 from flask import Blueprint, Flask, Response, g, jsonify, request
 
@@ -13,6 +14,7 @@ from gateway.errors import Code, Unauthenticated
 from gateway.identity.tokens import LIFETIME, AccessTokens, AssertionRefused, Assertions, Authenticated
 from gateway.settings import Settings
 from gateway.web.api import circumstances
+from gateway.web.parse import UNREADABLE
 
 METHOD = "private_key_jwt"
 UNAUTHORIZED = 401
@@ -48,7 +50,7 @@ def blueprint(
 ) -> Blueprint:
     """Build the routes of the authorization server, and its metadata (RFC 8414, RFC 9728, RFC 7517)."""
     oauth = Blueprint("oauth", __name__)
-    server = _server(app, assertions, tokens)
+    server = _server(settings.issuer, app, assertions, tokens)
 
     @oauth.post("/oauth/token")
     def token() -> Response:
@@ -105,12 +107,29 @@ def _unreadable() -> str | None:
         return "Parameters belong into the body."
     if request.mimetype != "application/x-www-form-urlencoded":
         return "Send a form."
-    if any(len(values) > 1 for values in request.form.listvalues()):
+    try:
+        form = request.form
+    except UNREADABLE:
+        return "The body can't be read."
+    if any(len(values) > 1 for values in form.listvalues()):
         return "A parameter stands there twice."
-    return None if request.form.get("grant_type") else "grant_type is required."
+    return None if form.get("grant_type") else "grant_type is required."
 
 
-def _server(app: Flask, assertions: Assertions, tokens: AccessTokens) -> AuthorizationServer:
+class _Server(AuthorizationServer):  # type: ignore[misc] # Authlib ships no types
+    """Authlib's server, which is told the address that the settings give: the request's is the client's to choose."""
+
+    def __init__(self, issuer: str) -> None:
+        super().__init__()
+        self._address = f"{issuer}/oauth/token"
+
+    def create_oauth2_request(self, _: Any) -> OAuth2Request:
+        asked = OAuth2Request(request.method, self._address, headers=request.headers)
+        asked.payload = FlaskOAuth2Payload(request)
+        return asked
+
+
+def _server(issuer: str, app: Flask, assertions: Assertions, tokens: AccessTokens) -> AuthorizationServer:
     def authenticate(_: Any, asked: Any) -> _Registered:
         """Authenticate by assertion; every failure is invalid_client, as RFC 6749, section 5.2, has it."""
         form = asked.payload.data
@@ -135,7 +154,7 @@ def _server(app: Flask, assertions: Assertions, tokens: AccessTokens) -> Authori
     def no_client(_: str) -> None:
         """Find no client by id alone: only an assertion leads to one."""
 
-    server = AuthorizationServer()
+    server = _Server(issuer)
     server.init_app(app, query_client=no_client, save_token=save)
     server.register_client_auth_method(METHOD, authenticate)
     server.register_token_generator("default", issue)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from flask import Request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from gateway.access import AllOf, AnyOf, Compare, Describe, Filter, Lookup, Not, Search, SortKey
@@ -20,6 +21,9 @@ DEFAULT_PAGE = 50
 MAX_SORT = 3
 MAX_FIELDS = 200
 MAX_CURSOR = 8192
+
+# What reading a body raises that is cut off, too slow, or in chunks that are none.
+UNREADABLE = (ClientDisconnected, OSError, ParseException)
 
 _PURPOSE = re.compile(r"[a-z][a-z-]{0,59}")
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./:_-]{0,59}")
@@ -83,8 +87,9 @@ def _no_parameters(request: Request) -> None:
 
 
 def _body(request: Request) -> dict[str, Any]:
-    if request.mimetype != "application/json":
-        raise Malformed(Code.NOT_JSON, "Send the question as application/json.")
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype != "application/json" or charset != "utf-8" or "Content-Encoding" in request.headers:
+        raise Malformed(Code.NOT_JSON, "Send the question as application/json in UTF-8, without a content coding.")
     content = _content(request)
     try:
         body = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -101,8 +106,8 @@ def _content(request: Request) -> bytes:
     """Read the body; one without a length is read up to a byte more than is allowed, and then known to be too long."""
     try:
         content = request.get_data(cache=False)
-    except ClientDisconnected:
-        raise Malformed(Code.MALFORMED, "The body ended early.") from None
+    except UNREADABLE:
+        raise Malformed(Code.MALFORMED, "The body can't be read to its end.") from None
     except RequestEntityTooLarge:
         content = bytes(MAX_BODY + 1)
     if len(content) > MAX_BODY:

@@ -535,3 +535,12 @@ def test_each_kind_of_failure_has_its_own_first_entry(timed: World) -> None:
     read = timed.request("GET", "/v1/resources").headers["Log-Entry"]
     assert token != read
     assert {leaf["id"]: leaf["action"] for leaf in refusals(timed)} == {token: "token", read: "read"}
+
+
+@pytest.mark.parametrize("officer", ["", "x" * 101, "a\nb", 3, ["A"]])
+def test_an_officer_who_cannot_be_written_down_is_refused(make_world: MakeWorld, officer: object) -> None:
+    """A client that names its officer badly is told; the name is not silently left out."""
+    asker = make_world().asker()
+    text = tokens.assertion(asker.id, ISSUER, asker.key, officer)  # type: ignore[arg-type] # a bad one
+    response = asker.get_token(text)
+    assert (response.status_code, response.get_json()["error"]) == (401, "invalid_client")

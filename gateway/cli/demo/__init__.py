@@ -65,6 +65,7 @@ def _demo(directory: Path, arrests: int, port: int, policies: Path, *, once: boo
     days.show(settings, report.arrests, report.persons)
 
     step(3, f"Real HTTP, as of {DAY}, with the hypothetical document that closes the gap ({CLOSING})")
+    click.echo("The day is that of the rules. The data set stays as it is, with arrests of the whole year.")
     kept = _checkpoint(settings)
     with _serving(settings, directory):
         visit.ice(settings, clients.ice, hidden)
