@@ -19,7 +19,6 @@ from gateway.access import Subject
 from gateway.audit import merkle
 
 SALT = 16
-MAX_LEAF = 65_535
 _SORTED = msgspec.json.Encoder(order="sorted")
 _SAFE = 2**53 - 1
 _DOMAIN = b"arrest-gateway opening v1\n"

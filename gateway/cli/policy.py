@@ -1,5 +1,6 @@
 """`gateway policy`: check the documents, and explain what they come to for a subject."""
 
+import textwrap
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -118,3 +119,5 @@ def _print_document(document: Document, *, applies: bool) -> None:
     mark = "applies" if applies else "-"
     authority = document.authority
     click.echo(f"  {document.name:24} {mark:8} {authority.instrument} (confidence: {authority.confidence})")
+    if applies and authority.interpretation:
+        click.echo(textwrap.fill(authority.interpretation, 110, initial_indent=" " * 36, subsequent_indent=" " * 36))

@@ -173,20 +173,6 @@ def parts(condition: Condition) -> Iterator[Condition]:
             pass
 
 
-def references(condition: Condition) -> Iterator[Reference]:
-    """Yield every reference in the condition."""
-    for part in parts(condition):
-        match part:
-            case Compare(_, left, Reference() as right):
-                yield from (left, right)
-            case Compare(_, left, _):
-                yield left
-            case Member(reference) | Truth(reference) | Present(reference) | Covered(reference):
-                yield reference
-            case _:
-                pass
-
-
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a condition is judged on: the records that its variables name, and the instruments in force."""
