@@ -5,6 +5,7 @@ UTF-8, unknown keys. Scalars are read as strings and typed by the reader that ex
 `2014-04-16` means what is written.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +24,8 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 30
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,14 @@ class Text:
     def date(self) -> date:
         """Read a calendar date, `YYYY-MM-DD`."""
         try:
-            return date.fromisoformat(self.value)
+            # Python's own reader takes weeks and days of the year as well.
+            return date.fromisoformat(self.value if _DATE.fullmatch(self.value) else "")
         except ValueError:
             raise FileError(self.place, f"'{self.value}' is not a date of the form YYYY-MM-DD") from None
 
     def integer(self) -> int:
         """Read a whole number of at most 18 digits."""
-        if not self.value.lstrip("-").isascii() or not self.value.lstrip("-").isdigit() or len(self.value) > 18:  # noqa: PLR2004
+        if not _INTEGER.fullmatch(self.value):
             raise FileError(self.place, f"'{self.value}' is not a whole number")
         return int(self.value)
 

@@ -65,7 +65,7 @@ class Verifier:
         self._verify(text, signatures.removesuffix("\n"))
         # 3.
         lines = text.removesuffix("\n").split("\n")
-        if len(lines) != 3 or lines[0] != self.origin:  # noqa: PLR2004
+        if len(lines) != 3 or lines[0] != self.origin:  # noqa: PLR2004 -- see 3. above
             raise CheckpointError(f"the note is not a checkpoint of the log {self.origin}")
         checkpoint = Checkpoint(lines[0], _size(lines[1]), _decode(lines[2]))
         if len(checkpoint.root) != HASH:
@@ -101,7 +101,7 @@ def _signature(line: str) -> tuple[str, bytes]:
 
 
 def _size(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or (text != "0" and text.startswith("0")) or len(text) > 18:  # noqa: PLR2004
+    if not text.isascii() or not text.isdigit() or (text != "0" and text.startswith("0")) or len(text) > 18:  # noqa: PLR2004 -- digits of an int64
         raise CheckpointError("the size is not a number")
     return int(text)
 

@@ -256,7 +256,7 @@ class _Lowering:
         starts = loop.accu_init.const_expr.WhichOneof("kind") == "bool_value"
         accumulates = (
             starts
-            and len(step.args) == 2  # noqa: PLR2004
+            and len(step.args) == 2  # noqa: PLR2004 -- what is accumulated, and the body
             and step.args[0].ident_expr.name == loop.accu_var
             and loop.result.ident_expr.name == loop.accu_var
         )

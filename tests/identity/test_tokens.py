@@ -1,6 +1,5 @@
 """Access tokens: what the gateway made for a client that is active now is accepted, and nothing else."""
 
-import base64
 import hashlib
 import hmac
 import json
@@ -20,6 +19,7 @@ from gateway.access import AgreementState
 from gateway.identity import tokens
 from gateway.identity.clients import ACTIVE, SUSPENDED, Clients
 from tests import world
+from tests.jose import decoded, encoded
 from tests.world import ISSUER, Asker, Databases, World
 
 LIFETIME = 600
@@ -40,17 +40,6 @@ def shared(sqlite_arrests: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def asker(shared: World) -> Asker:
     """A client of the shared gateway."""
     return shared.asker()
-
-
-def encoded(content: bytes) -> str:
-    """Write base64url without padding (RFC 7515, section 2)."""
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def decoded(text: str) -> dict[str, Any]:
-    """Read one part of a token."""
-    value: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    return value
 
 
 def unsigned(header: object, claims: object) -> str:

@@ -26,6 +26,7 @@ from gateway.identity.clients import Clients
 from gateway.keys import PrivateKey, public_pem
 from tests import world
 from tests.conftest import MakeWorld
+from tests.jose import decoded, encoded
 from tests.world import ASSERTION_TYPE, ISSUER, Asker, Databases, World, agreement
 
 DAY = "2011-01-01"
@@ -46,17 +47,6 @@ def shared(sqlite_arrests: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def asker(shared: World) -> Asker:
     """A client with a P-256 key."""
     return shared.asker()
-
-
-def encoded(content: bytes) -> str:
-    """Write base64url without padding (RFC 7515, section 2)."""
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def decoded(text: str) -> dict[str, Any]:
-    """Read one part of a token."""
-    value: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    return value
 
 
 def claims_of(client: str, without: str = "", **changed: Any) -> dict[str, Any]:

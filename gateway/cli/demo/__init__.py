@@ -138,7 +138,7 @@ def _serving(settings: Settings, directory: Path) -> Iterator[subprocess.Popen[b
 def _await_ready(settings: Settings, server: subprocess.Popen[bytes], directory: Path) -> None:
     deadline = time.monotonic() + 30
     while server.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{settings.issuer}/readyz", timeout=2) as response:  # noqa: S310
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{settings.issuer}/readyz", timeout=2) as response:  # noqa: S310 -- the settings check the scheme
             if json.load(response)["ready"]:
                 return
         time.sleep(0.1)

@@ -76,10 +76,10 @@ def ice(settings: Settings, client: Client, hidden: int) -> None:
     """Walk ICE's road: search, page, one record, a hidden and a missing one, a refused filter, the throttle."""
     program = Program(settings, client, "Officer One")
     first = program.search(limit=2, sort=["-arrested_at"])
-    expect("it searches: a page of 2 records", holds=first.status == OK and len(first.json()["records"]) == 2)  # noqa: PLR2004
+    expect("it searches: a page of 2 records", holds=first.status == OK and len(first.json()["records"]) == 2)
     second = program.search(limit=2, sort=["-arrested_at"], cursor=first.json()["next"])
     ids = {record["id"] for page in (first, second) for record in page.json()["records"]}
-    expect("it pages: the next page holds 2 others", holds=second.status == OK and len(ids) == 4)  # noqa: PLR2004
+    expect("it pages: the next page holds 2 others", holds=second.status == OK and len(ids) == 4)
     record = first.json()["records"][0]
     one = program.get(f"/v1/arrests/{record['id']}")
     expect("it reads one record by its opaque id", holds=one.status == OK and one.json()["record"] == record)
@@ -92,9 +92,9 @@ def ice(settings: Settings, client: Client, hidden: int) -> None:
     refused = program.search(filter={"place_of_birth": {"ne": "PHILADELPHIA, PA"}})
     expect(f"a filter on place of birth is refused: {refused.json()['code']}", holds=refused.status == BAD_REQUEST)
     asked = 0
-    while asked < 100 and program.search(limit=1).status != TOO_MANY:  # noqa: PLR2004 -- twice and a half the limit
+    while asked < 100 and program.search(limit=1).status != TOO_MANY:
         asked += 1
-    expect(f"after {asked} more requests it is throttled ({TOO_MANY})", holds=0 < asked < 100)  # noqa: PLR2004
+    expect(f"after {asked} more requests it is throttled ({TOO_MANY})", holds=0 < asked < 100)
     click.echo(_example(record))
 
 
@@ -115,7 +115,7 @@ def fbi(settings: Settings, client: Client) -> None:
     """Ask the same as the FBI, whose assumed terms show other rows and fields."""
     program = Program(settings, client, "Agent Two")
     page = program.search(limit=2, sort=["-arrested_at"])
-    expect("the same search as the FBI: 2 other records", holds=page.status == OK and len(page.json()["records"]) == 2)  # noqa: PLR2004
+    expect("the same search as the FBI: 2 other records", holds=page.status == OK and len(page.json()["records"]) == 2)
     record = page.json()["records"][0]
     expect("with the whole date of birth, and no home address", holds="home_address" not in record and "ssn" in record)
 
