@@ -18,7 +18,8 @@ def configure() -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # One write a line, its end included: worker processes share the file, and print() may write the end apart.
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
     for name in ("werkzeug", "flask-limiter", "authlib", "sqlalchemy.engine"):

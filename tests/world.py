@@ -156,7 +156,7 @@ class World:
         """Keep telemetry's lines, so that they can be searched."""
         structlog.configure(
             processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
-            logger_factory=structlog.PrintLoggerFactory(file=self.lines),
+            logger_factory=structlog.WriteLoggerFactory(file=self.lines),
             cache_logger_on_first_use=False,
         )
 

@@ -71,11 +71,16 @@ def settings(
     return owner | {"arrest_url": postgres.url(arrests, reader), "store_url": postgres.url(store, writer)}
 
 
-def test_two_workers_serve_one_log_and_one_limit(settings: dict[str, str], tmp_path: Path) -> None:
+def test_two_workers_serve_one_log_and_one_limit(
+    settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """Both answer, the limit counts once for both, every answer has its entry, and the log verifies."""
+    # Unbuffered, as containers run it: a line that is written in two parts is cut by another worker's.
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
     key = ec.generate_private_key(ec.SECP256R1())
     owner = read({f"GATEWAY_{n.upper()}": v for n, v in settings.items()} | {"GATEWAY_STORE_URL": _as_owner(settings)})
     store, log, openings = composition.open_log(owner)
+    request.addfinalizer(store.close)
     Clients(store).add("fbi", tokens.public_jwk(public_pem(key)), agreement("fbi", "FBI"))
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
     with servers.running(command, settings, tmp_path / "log") as server:
@@ -102,7 +107,6 @@ def test_two_workers_serve_one_log_and_one_limit(settings: dict[str, str], tmp_p
         sealed = connection.scalar(sa.text("SELECT count(*) FROM leaf"))
     assert {headers["Log-Entry"] for status, headers in answers if status == 200} <= kept
     assert sealed == len(kept)
-    store.close()
 
 
 def _as_owner(settings: dict[str, str]) -> str:
