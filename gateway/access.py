@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from gateway.catalogue import Scalar
+from gateway.domains import Scalar
 
 
 class AgreementState(StrEnum):
@@ -13,6 +13,18 @@ class AgreementState(StrEnum):
     IN_FORCE = "in-force"
     SUSPENDED = "suspended"
     TERMINATED = "terminated"
+
+
+@dataclass(frozen=True, slots=True)
+class Certification:
+    """A text that the agency has certified for a purpose by a signature on paper; the last day is exclusive."""
+
+    purpose: str
+    text: str
+    signer: str
+    document_sha256: str
+    signed_on: date
+    expires_on: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +42,21 @@ class Agreement:
     starts: date
     until: date | None
     state: AgreementState
+    certifications: tuple[Certification, ...] = ()
 
     def in_force(self, day: date) -> bool:
         """Whether the agreement stands on a local day of the city."""
         begun = self.starts <= day
         ended = self.until is not None and self.until <= day
         return self.state is AgreementState.IN_FORCE and begun and not ended
+
+    def certified(self, purpose: str, day: date) -> frozenset[str]:
+        """Return the texts that are certified for a purpose on a local day."""
+        return frozenset(
+            each.text
+            for each in self.certifications
+            if each.purpose == purpose and each.signed_on <= day < each.expires_on
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from gateway.catalogue import Resource
 from gateway.errors import Denied, Refusal
 from gateway.plan.planner import Plan
 from gateway.policy.bundle import Bundle
-from gateway.policy.decide import Permit
+from gateway.policy.compose import Permit
 from gateway.records.query import Row
 
 
@@ -68,8 +68,10 @@ def disclosed(inquiry: Inquiry, found: Found) -> Entry:
             "rules": found.permit.rules,
             "documents": found.permit.documents,
             "shown": sorted(view.shown),
-            "masked": {path: mask.value for path, mask in view.masked.items()},
+            "masked": {path: cell.mask.name for path, cell in view.cells.items() if cell.mask is not None},
+            "varying": sorted(view.varying) or None,
             "withheld": sorted(view.withheld),
+            "reports": found.permit.reports or None,
         }
     if found.plan is not None:
         facts["plan"] = found.plan.statement.digest
@@ -123,6 +125,8 @@ def _facts(inquiry: Inquiry) -> dict[str, Json]:
         facts["purpose"] = question.purpose
     if not isinstance(question, Describe) and question.resource in catalogue.resources:
         facts["resource"] = question.resource
+    day = inquiry.moment.astimezone(catalogue.time_zone).date()
+    facts["certified"] = sorted(inquiry.subject.agreement.certified(question.purpose, day)) or None
     if rehearsal.day is not None:
         facts["rehearsal"] = rehearsal.day.isoformat()
     if rehearsal.proposed:

@@ -24,8 +24,8 @@ from gateway.opaque import Cursors, Ids
 from gateway.plan.planner import Planner
 from gateway.policy.bundle import Bundle
 from gateway.policy.current import Current
-from gateway.policy.decide import View
 from gateway.policy.tables import Dialect
+from gateway.policy.view import View
 from gateway.records import schema
 from gateway.records.query import Records
 from gateway.settings import Settings

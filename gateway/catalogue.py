@@ -3,127 +3,17 @@
 The catalogue maps the names that policies and clients use to the tables and columns of one city's arrest database.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from enum import StrEnum
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from gateway.domains import DAYS, KEYS, MAX_TEXT, SMALL_INTEGERS, Domain, Kind
 from gateway.strict_yaml import FileError, Mapping, Place, Text, read_file
 
-MAX_TEXT = 4000
 MAX_RELATED = 500
 # Words that a question or an answer uses itself.
-RESERVED = frozenset({"and", "or", "not", "id", "source_defects"})
-
-
-class Kind(StrEnum):
-    """The kinds of value that a field can hold, the same on SQLite and PostgreSQL."""
-
-    TEXT = "text"
-    CODE = "code"
-    INTEGER = "integer"
-    BOOLEAN = "boolean"
-    DATE = "date"
-    TIMESTAMP = "timestamp"
-    KEY = "key"
-
-
-Scalar = str | int | bool | date | datetime
-
-DATES = (date(1850, 1, 1), date(2199, 12, 31))
-MOMENTS = (datetime(1900, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, 23, 59, 59, 999999, tzinfo=UTC))
-KEYS = (1, 2**63 - 1)
-SMALL_INTEGERS = (-(2**31), 2**31 - 1)
-
-
-class OutOfDomainError(ValueError):
-    """A value that a field can't hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """Which values a field can hold: `most` characters of text, one of `codes`, an integer from `low` to `high`."""
-
-    kind: Kind
-    most: int = 0
-    codes: tuple[str, ...] = ()
-    low: int = 0
-    high: int = 0
-
-    def parse(self, value: object) -> Scalar:
-        """Turn a JSON value into a value of this domain; raise OutOfDomainError, whose text holds no value."""
-        match self.kind, value:
-            case Kind.TEXT, str() if storable(value) and len(value) <= self.most:
-                return value
-            case Kind.CODE, str() if value in self.codes:
-                return value
-            case Kind.BOOLEAN, bool():
-                return value
-            case ((Kind.INTEGER | Kind.KEY), int()) if not isinstance(value, bool) and self.low <= value <= self.high:
-                return value
-            case Kind.DATE, str():
-                return _date(value)
-            case Kind.TIMESTAMP, str():
-                return _moment(value)
-            case _:
-                raise OutOfDomainError(f"expected {self.describe()}")
-
-    def describe(self) -> str:
-        """Say in words which values are accepted."""
-        match self.kind:
-            case Kind.TEXT:
-                return f"a text of at most {self.most} characters without NUL"
-            case Kind.CODE:
-                return f"one of {', '.join(self.codes)}"
-            case Kind.KEY:
-                return "an opaque id"
-            case Kind.INTEGER:
-                return f"a whole number from {self.low} to {self.high}"
-            case Kind.BOOLEAN:
-                return "true or false"
-            case Kind.DATE:
-                return f"a date from {DATES[0]} to {DATES[1]}, YYYY-MM-DD"
-            case Kind.TIMESTAMP:
-                return "an RFC 3339 time with offset, of the years 1900 to 2199"
-
-
-YEARS = Domain(Kind.INTEGER, low=DATES[0].year, high=DATES[1].year)
-
-
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-
-# Python's readers take all of ISO 8601: weeks, days of the year, times without seconds.
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
-
-
-def storable(value: str) -> bool:
-    """Whether both databases can hold the text: no NUL, no lone surrogate."""
-    return _UNSTORABLE.search(value) is None
-
-
-def _date(value: str) -> date:
-    try:
-        parsed = date.fromisoformat(value) if _DATE.fullmatch(value) else None
-    except ValueError:
-        parsed = None
-    if parsed is None or not DATES[0] <= parsed <= DATES[1]:
-        raise OutOfDomainError(f"expected {Domain(Kind.DATE).describe()}")
-    return parsed
-
-
-def _moment(value: str) -> datetime:
-    try:
-        parsed = datetime.fromisoformat(value) if _MOMENT.fullmatch(value) else None
-        moment = None if parsed is None or parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError):
-        moment = None
-    if moment is None or not MOMENTS[0] <= moment <= MOMENTS[1]:
-        raise OutOfDomainError(f"expected {Domain(Kind.TIMESTAMP).describe()}")
-    return moment
+RESERVED = frozenset({"and", "or", "not", "id", "source_defects", "redacted", "pointer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +29,8 @@ class Field:
     """One named value of a record: where it is kept, what it can hold, and how sensitive it is.
 
     `enforced`: the source's own column type or CHECK keeps the values in the domain. `required`: never null.
+    `coarser`: fields of the record that may be shown in this one's place. `age_at`: for a date of birth, the field on
+    whose day an age is counted, so that a band of ages never moves with the calendar.
     """
 
     name: str
@@ -147,6 +39,8 @@ class Field:
     sensitivity: str
     enforced: bool
     required: bool
+    coarser: tuple[str, ...] = ()
+    age_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +55,11 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """Rows of another table that belong to a record: `table.match = record's key`; to one, or to many in an order."""
+    """Rows of another table that belong to a record: `table.match = record's key`; to one, or to many in an order.
+
+    `complete_when` names the record's own field that is true once no further rows can come; until then, that no row
+    meets a condition is not known.
+    """
 
     name: str
     table: str
@@ -172,13 +70,15 @@ class Relation:
     order: str
     joins: tuple[Join, ...]
     fields: dict[str, Field]
+    complete_when: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind of record that may be asked for."""
+    """One kind of record that may be asked for; its days are those of the zone."""
 
     name: str
+    zone: ZoneInfo
     table: str
     key: str
     person: str
@@ -192,6 +92,11 @@ class Resource:
         for relation in self.relations.values():
             for name, field in relation.fields.items():
                 yield f"{relation.name}.{name}", field
+
+    def field(self, path: str) -> Field:
+        """Return the field at a path."""
+        relation, _, name = path.rpartition(".")
+        return self.relations[relation].fields[name] if relation else self.fields[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +128,14 @@ def load(path: Path, root: Path) -> tuple[Catalogue, bytes]:
         ),
     )
     classes = _vocabulary(top, "classes")
+    zone = _zone(top.text("time_zone"))
     resources = {
-        name: _resource(name, spec.closed(required=_RESOURCE, optional=("joins", "relations")), classes)
+        name: _resource(name, spec.closed(required=_RESOURCE, optional=("joins", "relations")), classes, zone)
         for name, spec in top.mappings("resources")
     }
     catalogue = Catalogue(
         name=top.string("catalogue"),
-        time_zone=_zone(top.text("time_zone")),
+        time_zone=zone,
         purposes=_vocabulary(top, "purposes"),
         missions=_vocabulary(top, "missions"),
         classes=classes,
@@ -240,7 +146,8 @@ def load(path: Path, root: Path) -> tuple[Catalogue, bytes]:
 
 
 _RESOURCE = ("table", "key", "person", "fields")
-_FIELD_OPTIONS = ("most", "codes", "low", "high", "enforced", "required")
+_FIELD_OPTIONS = ("most", "codes", "low", "high", "enforced", "required", "coarser", "age_at")
+_RELATION_OPTIONS = ("key", "order", "at_most", "joins", "complete_when")
 
 
 def _vocabulary(top: Mapping, key: str) -> dict[str, str]:
@@ -257,21 +164,42 @@ def _zone(text: Text) -> ZoneInfo:
         raise FileError(text.place, f"'{text.value}' is not a known time zone") from None
 
 
-def _resource(name: str, spec: Mapping, classes: dict[str, str]) -> Resource:
+def _resource(name: str, spec: Mapping, classes: dict[str, str], zone: ZoneInfo) -> Resource:
     _identifier(spec.text("table"))
+    fields = _fields(spec, spec.string("table"), classes)
+    for name_of, body in spec.mappings("fields"):
+        _other_fields(fields[name_of], body, fields)
     return Resource(
         name=_public(name, spec.place),
+        zone=zone,
         table=spec.string("table"),
         key=_identifier(spec.text("key")),
         person=_identifier(spec.text("person")),
         joins=_joins(spec),
-        fields=_fields(spec, spec.string("table"), classes),
-        relations={relation: _relation(relation, body, classes) for relation, body in spec.mappings("relations")},
+        fields=fields,
+        relations={
+            relation: _relation(relation, body, classes, fields) for relation, body in spec.mappings("relations")
+        },
     )
 
 
-def _relation(name: str, spec: Mapping, classes: dict[str, str]) -> Relation:
-    spec.closed(required=("table", "match", "fields", "many"), optional=("key", "order", "at_most", "joins"))
+def _other_fields(field: Field, body: Mapping, fields: dict[str, Field]) -> None:
+    """Check the fields that a field refers to."""
+    for other in body.texts("coarser"):
+        if other.one_of(tuple(fields)) == field.name or fields[other.value].domain.kind is Kind.KEY:
+            raise FileError(other.place, f"'{other.value}' can't be shown in the place of '{field.name}'")
+    if field.age_at:
+        at = body.text("age_at")
+        if field.domain.kind is not Kind.DATE or fields[at.one_of(tuple(fields))].domain.kind not in DAYS:
+            raise FileError(at.place, "'age_at' belongs to a date, and names a date or timestamp")
+
+
+def _relation(name: str, spec: Mapping, classes: dict[str, str], record: dict[str, Field]) -> Relation:
+    spec.closed(required=("table", "match", "fields", "many"), optional=_RELATION_OPTIONS)
+    if "complete_when" in spec.items:
+        when = spec.text("complete_when")
+        if record[when.one_of(tuple(record))].domain.kind is not Kind.BOOLEAN:
+            raise FileError(when.place, f"'{when.value}' is not a boolean field of the record")
     many = spec.boolean("many")
     if many and not {"key", "order", "at_most"} <= spec.items.keys():
         raise FileError(spec.place, "a relation to many needs 'key', 'order' and 'at_most'")
@@ -288,6 +216,7 @@ def _relation(name: str, spec: Mapping, classes: dict[str, str]) -> Relation:
         order=_identifier(spec.text("order")) if many else spec.string("match"),
         joins=_joins(spec),
         fields=_fields(spec, spec.string("table"), classes),
+        complete_when=spec.string("complete_when"),
     )
 
 
@@ -319,6 +248,8 @@ def _fields(spec: Mapping, table: str, classes: dict[str, str]) -> dict[str, Fie
             sensitivity=body.text("class").one_of(tuple(classes)),
             enforced=body.boolean("enforced"),
             required=body.boolean("required"),
+            coarser=tuple(other.value for other in body.texts("coarser")),
+            age_at=body.string("age_at"),
         )
     if not fields:
         raise FileError(spec.place, "'fields' must not be empty")
@@ -328,7 +259,7 @@ def _fields(spec: Mapping, table: str, classes: dict[str, str]) -> dict[str, Fie
 def _domain(body: Mapping) -> Domain:
     kind = Kind(body.text("type").one_of(tuple(Kind)))
     match kind:
-        case Kind.TEXT:
+        case Kind.TEXT | Kind.STATUTE:
             most = body.text("most").integer() if "most" in body.items else 0
             if not 1 <= most <= MAX_TEXT:
                 raise FileError(body.place, f"a text needs 'most', from 1 to {MAX_TEXT}")

@@ -26,15 +26,16 @@ from gateway.accounting import Found, Inquiry, Rehearsal
 from gateway.audit.aggregate import Aggregate
 from gateway.audit.entry import Entry, Json, Opening
 from gateway.audit.log import Log, LoggedEntry, Openings
-from gateway.catalogue import Kind, Resource
+from gateway.catalogue import Resource
+from gateway.domains import TEXTUAL
 from gateway.errors import Code, Denied, Malformed, NotFound, Refusal
 from gateway.instruments import Instruments
 from gateway.opaque import Cursor, Cursors, Holder, Ids
 from gateway.plan.planner import Plan, Planner, Position
-from gateway.plan.shape import view_domain
 from gateway.policy.bundle import Bundle
+from gateway.policy.compose import Deny, Permit
 from gateway.policy.current import Current
-from gateway.policy.decide import Deny, Permit, decide
+from gateway.policy.decide import decide
 from gateway.policy.tables import Dialect
 from gateway.records.query import Records, Row
 from gateway.rendering import Page, Policy, Renderer
@@ -176,7 +177,7 @@ class Custodian:
         permit = self._permit(inquiry, resource)
         covering = self._covering(inquiry, permit)
         planner = _planner(bundle, resource.name, self._dialect)
-        policy = self._stands_on(inquiry, permit.rules)
+        policy = self._stands_on(inquiry, permit.rules, permit.notices)
         if isinstance(question, Search):
             return self._search(inquiry, question, resource, permit, planner, covering, policy)
         return self._lookup(inquiry, question, resource, permit, planner, covering, policy)
@@ -201,8 +202,10 @@ class Custodian:
     def _describe(self, inquiry: Inquiry) -> Found:
         resources = inquiry.bundle.catalogue.resources
         decided = {name: (resource, self._decide(inquiry, resource)) for name, resource in resources.items()}
-        rules = {rule for _, decision in decided.values() if isinstance(decision, Permit) for rule in decision.rules}
-        policy = self._stands_on(inquiry, tuple(sorted(rules)))
+        permits = [decision for _, decision in decided.values() if isinstance(decision, Permit)]
+        rules = {rule for permit in permits for rule in permit.rules}
+        notices = dict.fromkeys(notice for permit in permits for notice in permit.notices)
+        policy = self._stands_on(inquiry, tuple(sorted(rules)), tuple(notices))
         return Found(rendering.describe(decided, inquiry.question.purpose, policy), (), None, None, None)
 
     def _search(
@@ -247,12 +250,12 @@ class Custodian:
         body = renderer.lookup(rows[0], plan.fields, permit, policy)
         return Found(body, rows, permit, plan, resource)
 
-    def _stands_on(self, inquiry: Inquiry, rules: tuple[str, ...]) -> Policy:
+    def _stands_on(self, inquiry: Inquiry, rules: tuple[str, ...], notices: tuple[str, ...]) -> Policy:
         day, proposed = self._rehearsal.day, sorted(self._rehearsal.proposed)
         rehearsed = [f"as of {day.isoformat()}"] if day else []
         rehearsed += [f"with {', '.join(proposed)}"] if proposed else []
         as_of = " ".join(["rehearsal", *rehearsed]) if rehearsed else None
-        return Policy(inquiry.bundle.digest, rules, as_of)
+        return Policy(inquiry.bundle.digest, rules, notices, as_of)
 
     def _resume(self, inquiry: Inquiry, text: str, bound: tuple[str, ...]) -> Position:
         cursor = self._cursors.open(text, bound)
@@ -269,12 +272,12 @@ class Custodian:
         resource: Resource,
         bound: tuple[str, ...],
     ) -> str:
-        values = tuple(row.cells[path] for path in plan.sort)
+        values = tuple(row.compared[path] for path in plan.sort)
         room = _CURSOR_ROOM
         for path in plan.sort:
-            domain = view_domain(resource, permit.view, path)
+            domain = permit.view.domain(resource, path)
             # JSON writes a character in at most six bytes; dates, times and numbers need at most forty.
-            room += 6 * domain.most + 10 if domain and domain.kind in (Kind.TEXT, Kind.CODE) else 40
+            room += 6 * domain.most + 10 if domain and domain.kind in TEXTUAL else 40
         return self._cursors.seal(Cursor(inquiry.bundle.digest, row.key, values), bound, room)
 
     # --- writing down -------------------------------------------------------------------------------------------
@@ -285,8 +288,7 @@ class Custodian:
             return None
         view = found.permit.view
         identifying = inquiry.bundle.catalogue.identifying
-        shown = view.shown | view.masked.keys()
-        by_person = any(field.sensitivity in identifying for path, field in found.resource.paths() if path in shown)
+        by_person = any(found.resource.field(path).sensitivity in identifying for path in view.cells)
         keys = {row.person if by_person else row.key for row in found.rows}
         prefix = "p" if by_person else f"r-{found.resource.name[:8]}-"
         marks = tuple(prefix + self._openings.index_of(key).hex() for key in keys)

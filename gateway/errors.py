@@ -24,6 +24,7 @@ class Code(StrEnum):
     CLIENT_SUSPENDED = "client-suspended"
     AGREEMENT_NOT_IN_FORCE = "agreement-not-in-force"
     PURPOSE_NOT_AGREED = "purpose-not-agreed"
+    CERTIFICATION_MISSING = "certification-missing"
     NO_RULE = "no-rule-permits"
     DENIED_BY_RULE = "denied-by-rule"
     POLICY_CONFLICT = "policy-conflict"
@@ -54,6 +55,7 @@ STATUS_AND_TITLE: dict[Code, tuple[int, str]] = {
     Code.CLIENT_SUSPENDED: (401, "The client is suspended"),
     Code.AGREEMENT_NOT_IN_FORCE: (403, "The agreement with this agency is not in force"),
     Code.PURPOSE_NOT_AGREED: (403, "The agreement does not cover this purpose"),
+    Code.CERTIFICATION_MISSING: (403, "The agency has not certified what the rule requires for this purpose"),
     Code.NO_RULE: (403, "No rule of the policy permits this"),
     Code.DENIED_BY_RULE: (403, "A rule of the policy denies this"),
     Code.POLICY_CONFLICT: (403, "The rules that apply cannot be combined"),

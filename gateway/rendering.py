@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
-from gateway.catalogue import Kind, Resource
+from gateway.catalogue import Resource
+from gateway.domains import Kind, Scalar
 from gateway.errors import Reason
 from gateway.opaque import Holder, Ids
-from gateway.plan.shape import operators, related_paths, scalar_paths, view_domain
-from gateway.policy.decide import Deny, Permit, View
+from gateway.plan.shape import operators, related_paths, scalar_paths
+from gateway.policy.compose import Deny, Permit
+from gateway.policy.view import Standing, View
 from gateway.records.query import Row
 
 _ENCODER = msgspec.json.Encoder()
@@ -19,10 +21,11 @@ _ENCODER = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which policy an answer stands on; `as_of` is set in a rehearsal only."""
+    """Which policy an answer stands on, and what it obliges the client to; `as_of` is set in a rehearsal only."""
 
     bundle: str
     rules: tuple[str, ...]
+    notices: tuple[str, ...]
     as_of: str | None
 
 
@@ -49,7 +52,7 @@ class Renderer:
         return _ENCODER.encode(
             {
                 "resource": self._resource.name,
-                "records": [self._of(row, page.fields) for row in page.rows],
+                "records": [self._of(row, page.fields, permit.view) for row in page.rows],
                 "next": page.next,
                 "view": _view(self._resource, permit.view),
                 "policy": policy,
@@ -61,28 +64,63 @@ class Renderer:
         return _ENCODER.encode(
             {
                 "resource": self._resource.name,
-                "record": self._of(row, fields),
+                "record": self._of(row, fields, permit.view),
                 "view": _view(self._resource, permit.view),
                 "policy": policy,
             }
         )
 
-    def _of(self, row: Row, fields: tuple[str, ...]) -> dict[str, Any]:
-        """Render a record: null is null; what is withheld is not there, and is named in the answer's `view`."""
+    def _of(self, row: Row, fields: tuple[str, ...], view: View) -> dict[str, Any]:
+        """Render a record: null is null; what is withheld is not there.
+
+        What is withheld from every record is named in the answer's `view`; what depends on the record, in its own
+        `redacted`, with the rule that says so.
+        """
         record: dict[str, Any] = {"id": self._ids.conceal(row.key, self._record)}
+        outcomes = {path: view.cells[path].steps[number].outcome for path, number in row.states.items()}
+        withheld = {path for path, outcome in outcomes.items() if outcome.standing is Standing.WITHHELD}
         for path, relation, name, is_key in _layout(self._resource, fields):
             if path in row.related:
-                record[path] = row.related[path]
+                self._put_related(record, path, row, withheld, view)
+            elif path in withheld:
+                continue
             elif not relation:
-                value = row.cells[path]
+                value = self._told(path, row.cells[path], row, view)
                 record[name] = self._ids.conceal(value, self._person) if is_key and isinstance(value, int) else value
             elif row.present[relation]:
-                record.setdefault(relation, {})[name] = row.cells[path]
+                record.setdefault(relation, {})[name] = self._told(path, row.cells[path], row, view)
             else:
                 record[relation] = None
+        redacted = {path: o.reason.rule for path, o in outcomes.items() if o.standing is not Standing.SHOWN}
+        if redacted:
+            record["redacted"] = redacted
+        if row.pointer:
+            pointer = view.pointers[row.pointer - 1]
+            record["pointer"] = {"ask": pointer.ask, "rule": pointer.reason.rule}
         if row.defects:
             record["source_defects"] = [path for path in row.defects if path in fields or path.split(".")[0] in fields]
         return record
+
+    def _put_related(self, record: dict[str, Any], relation: str, row: Row, withheld: set[str], view: View) -> None:
+        """Put the related rows into a record, unless every field is withheld: how many there are is not told then."""
+        rows = row.related[relation]
+        paths = {name: f"{relation}.{name}" for name in related_paths(self._resource, view)[relation]}
+        shown = {name: path for name, path in paths.items() if path not in withheld}
+        if rows is None or (shown == paths and not view.pseudonyms):
+            record[relation] = rows
+        elif shown:
+            record[relation] = [
+                {name: self._told(path, each[name], row, view) for name, path in shown.items()} for each in rows
+            ]
+
+    def _told(self, path: str, value: Scalar | None, row: Row, view: View) -> Scalar | None:
+        """Tell a value, or the pseudonym that stands for it."""
+        if path not in view.pseudonyms or not isinstance(value, str):
+            return value
+        number = row.states.get(path, -1)
+        if view.cells[path].steps[number].outcome.standing is Standing.SHOWN:
+            return value
+        return self._ids.pseudonym(value, Holder(self._record.client, self._record.purpose, path))
 
 
 def _layout(resource: Resource, fields: tuple[str, ...]) -> tuple[tuple[str, str, str, bool], ...]:
@@ -99,19 +137,36 @@ def _layout_of(keys: tuple[str, ...], fields: tuple[str, ...]) -> tuple[tuple[st
 @lru_cache(maxsize=512)
 def _view_json(resource_name: str, paths: tuple[str, ...], view: View) -> bytes:
     del resource_name  # part of the cache's key
-    masked = {path: {"form": mask.value, **_reason(_masking(view))} for path, mask in sorted(view.masked.items())}
-    withheld = {path: _reason(view.withheld[path]) for path in paths if path in view.withheld}
-    shown = [path for path in paths if path in view.shown]
-    return _ENCODER.encode({"shown": shown, "masked": masked, "withheld": withheld})
+    ordered = [path for path in paths if path in view.cells]
+    return _ENCODER.encode(
+        {
+            "shown": [path for path in ordered if path in view.shown],
+            "masked": {path: _form(view, path) for path in ordered if path in view.masked},
+            "varying": {path: _varying(view, path) for path in ordered if path in view.varying},
+            "withheld": {path: _reason(view.withheld[path]) for path in paths if path in view.withheld},
+        }
+    )
+
+
+def _form(view: View, path: str) -> dict[str, str]:
+    cell = view.cells[path]
+    form = {} if cell.mask is None else {"form": cell.mask.name}
+    return form | _reason(cell.steps[-1].outcome.reason)
+
+
+def _varying(view: View, path: str) -> list[dict[str, str]]:
+    """List how a field can stand in a record, and by which rules; what stands there for it says which it was."""
+    cell = view.cells[path]
+    told = []
+    for step in cell.steps:
+        masked = step.outcome.standing is Standing.MASKED and cell.mask is not None
+        form = {"form": cell.mask.name} if masked and cell.mask is not None else {}
+        told.append({"standing": step.outcome.standing.value} | form | _reason(step.outcome.reason))
+    return told
 
 
 def _view(resource: Resource, view: View) -> msgspec.Raw:
     return msgspec.Raw(_view_json(resource.name, tuple(path for path, _ in resource.paths()), view))
-
-
-def _masking(view: View) -> Reason:
-    """Return the reason of the permit that masks: every permit of a view shows the same forms."""
-    return view.reasons[view.permitting]
 
 
 def _reason(reason: Reason) -> dict[str, str]:
@@ -136,11 +191,12 @@ def _described(resource: Resource, decision: Permit | Deny) -> dict[str, Any]:
     view = decision.view
     fields = {}
     for path in scalar_paths(resource, view):
-        domain = view_domain(resource, view, path)
+        domain = view.domain(resource, path)
         if domain is not None:
             fields[path] = {"values": domain.describe(), "operators": sorted(operators(domain))}
-            if path in view.masked:
-                fields[path]["form"] = view.masked[path].value
+            mask = view.cells[path].mask
+            if mask is not None:
+                fields[path]["form"] = mask.name
     return {
         "resource": resource.name,
         "decision": "permit",

@@ -12,7 +12,8 @@ from gateway.cli.client import DAY
 from gateway.errors import ConfigurationError
 from gateway.policy.bundle import Bundle
 from gateway.policy.check import load_checked
-from gateway.policy.decide import Deny, applicable, compose
+from gateway.policy.compose import Deny, Occasion, compose
+from gateway.policy.decide import applicable
 from gateway.policy.document import Document
 
 ROOT = click.option(
@@ -82,7 +83,7 @@ def explain(
     click.echo(f"live on {as_of.date()}:")
     for document in live:
         _print_document(document, applies=document in applying)
-    decision = compose(applying, Action(action), resource, purpose, bundle)
+    decision = compose(applying, Occasion(Action(action), resource, purpose, frozenset(), as_of.date()), bundle)
     if isinstance(decision, Deny):
         click.echo(f"DENY ({decision.code})")
         for reason in decision.reasons:
@@ -94,7 +95,7 @@ def explain(
         if path in view.shown:
             click.echo(f"  {path:32} shown")
         elif path in view.masked:
-            click.echo(f"  {path:32} masked: {view.masked[path]}")
+            click.echo(f"  {path:32} masked")
         else:
             reason = view.withheld[path]
             click.echo(f"  {path:32} withheld by {reason.rule}: {reason.because}")

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from gateway.access import Instrument, Search, SortKey
-from gateway.catalogue import Kind, Resource, Scalar
+from gateway.catalogue import Resource
+from gateway.domains import Kind, Scalar
 from gateway.errors import Code, Unplannable
 from gateway.plan.shape import read_filter, related_paths, scalar_domain, scalar_paths, unknown_field
 from gateway.plan.statement import Asked, Statement, Writer
-from gateway.policy.decide import View
 from gateway.policy.sql import bind
 from gateway.policy.tables import Dialect, Parameter, encode, encode_many
+from gateway.policy.view import View
 
 MAX_SORT = 3
 

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gateway.access import AllOf, AnyOf, Compare, Filter, Not
-from gateway.catalogue import YEARS, Domain, Kind, OutOfDomainError, Resource, Scalar
+from gateway.catalogue import Resource
+from gateway.domains import Domain, Kind, OutOfDomainError, Scalar
 from gateway.errors import Code, Unplannable
-from gateway.policy.decide import View
 from gateway.policy.sql import prefix_range
+from gateway.policy.view import View
 
 MAX_VALUES = 100
 
 _OPERATORS: dict[Kind, frozenset[str]] = {
     Kind.TEXT: frozenset({"eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "is_null"}),
+    Kind.STATUTE: frozenset({"eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "is_null"}),
     Kind.CODE: frozenset({"eq", "ne", "in", "is_null"}),
     Kind.INTEGER: frozenset({"eq", "ne", "in", "lt", "lte", "gt", "gte", "is_null"}),
     Kind.BOOLEAN: frozenset({"eq", "ne", "is_null"}),
@@ -30,31 +32,16 @@ def operators(domain: Domain) -> frozenset[str]:
     return _OPERATORS[domain.kind]
 
 
-def view_domain(resource: Resource, view: View, path: str) -> Domain | None:
-    """Return the domain of what the view shows at a path, or None where it shows nothing there."""
-    if path in view.masked:
-        return YEARS
-    if path not in view.shown:
-        return None
-    relation, _, name = path.rpartition(".")
-    fields = resource.relations[relation].fields if relation else resource.fields
-    return fields[name].domain
-
-
 def scalar_paths(resource: Resource, view: View) -> tuple[str, ...]:
     """Return, in the catalogue's order, the view's paths that hold one value for each record."""
-    return tuple(
-        path
-        for path, _ in resource.paths()
-        if (path in view.shown or path in view.masked) and not _of_many(resource, path)
-    )
+    return tuple(path for path, _ in resource.paths() if path in view.cells and not _of_many(resource, path))
 
 
 def related_paths(resource: Resource, view: View) -> dict[str, tuple[str, ...]]:
-    """Return the view's relations to many, each with the names of its shown fields."""
+    """Return the view's relations to many, each with the names of the fields that it shows in some form."""
     shown: dict[str, tuple[str, ...]] = {}
     for name, relation in resource.relations.items():
-        fields = tuple(field for field in relation.fields if f"{name}.{field}" in view.shown)
+        fields = tuple(field for field in relation.fields if f"{name}.{field}" in view.cells)
         if relation.many and fields:
             shown[name] = fields
     return shown
@@ -100,7 +87,7 @@ def unknown_field() -> Unplannable:
 
 def scalar_domain(resource: Resource, view: View, path: str) -> Domain:
     """Return the domain of a path of the view that holds one value a record; raise Unplannable for any other."""
-    domain = view_domain(resource, view, path) if path in scalar_paths(resource, view) else None
+    domain = view.domain(resource, path) if path in scalar_paths(resource, view) else None
     if domain is None:
         raise unknown_field()
     return domain

@@ -4,7 +4,7 @@ The client's filter, order and page are written over that subquery, so that what
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -12,32 +12,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect as Compiling
 
 from gateway.access import SortKey
-from gateway.catalogue import YEARS, Domain, Kind, Resource
-from gateway.plan.shape import Joined, Negated, Shape, Test, paths_in, related_paths, view_domain
+from gateway.catalogue import Resource
+from gateway.domains import Domain, Kind
+from gateway.plan.cells import Cells, label, shown_domain, text_of
+from gateway.plan.comparison import compare
+from gateway.plan.implied import implied
+from gateway.plan.shape import Joined, Negated, Shape, Test, paths_in, related_paths
 from gateway.policy.condition import Covered
-from gateway.policy.decide import View
-from gateway.policy.document import Mask
-from gateway.policy.sql import Bindings, Compiler
-from gateway.policy.tables import (
-    Bool,
-    Dialect,
-    Guarded,
-    Parameter,
-    ResourceSource,
-    Value,
-    is_one_of,
-    ordered,
-    parameter,
-    related_source,
-    resource_source,
-)
-
-_ORDERING: dict[str, Callable[[Value, Value], Bool]] = {
-    "lt": lambda column, value: column < value,
-    "lte": lambda column, value: column <= value,
-    "gt": lambda column, value: column > value,
-    "gte": lambda column, value: column >= value,
-}
+from gateway.policy.tables import Bool, Dialect, Parameter, Value, ordered, parameter, related_source
+from gateway.policy.view import Standing, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +37,31 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class CellColumn:
-    """A column of the result that holds a cell of the view."""
+    """A column of the result that holds a cell of the view, and the numbers of the columns that say more of it.
+
+    `full` is where the value itself stands, with its own domain, if other rows show a form. `defect` is where it stands
+    that the source's value is none.
+    """
 
     path: str
+    number: int
     domain: Domain
     defect: int | None
+    full: tuple[int, Domain] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedField:
+    """A field of related rows.
+
+    `state` is the record's column that numbers the step which decided the field; `full` are the steps at which its
+    values are shown as they are, with their own domain, if at others they are shown in a form.
+    """
+
+    name: str
+    domain: Domain
+    state: int | None
+    full: tuple[frozenset[int], Domain] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +72,51 @@ class RelatedColumn:
     """
 
     relation: str
-    fields: tuple[tuple[str, Domain], ...]
+    number: int
+    fields: tuple[RelatedField, ...]
     at_most: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statement:
-    """One compiled SELECT: columns 0 and 1 are the record's and the person's keys, then presence, cells, related."""
+    """One compiled SELECT: columns 0 and 1 are the record's and the person's keys, then presence, the rest."""
 
     sql: str
     constants: Mapping[str, Parameter]
     covered: dict[str, Covered]
     presence: tuple[str, ...]
     cells: tuple[CellColumn, ...]
+    states: Mapping[str, int]
+    pointer: int | None
     related: tuple[RelatedColumn, ...]
     digest: str
+
+
+class _Columns:
+    """The columns of the outermost SELECT, numbered as they are added."""
+
+    def __init__(self, rows: sa.Subquery, first: list[Value], dialect: Dialect) -> None:
+        self._rows = rows
+        self._dialect = dialect
+        self.states: dict[str, int] = {}
+        self.selected = first
+
+    def add(self, column: Value) -> int:
+        """Add a column, and return its number."""
+        self.selected.append(column)
+        return len(self.selected) - 1
+
+    def state(self, path: str) -> int | None:
+        """Add the number of the step that decided a path, where that depends on the row."""
+        number = self.told("state", path)
+        if number is not None:
+            self.states[path] = number
+        return number
+
+    def told(self, name: str, path: str, kind: Kind = Kind.INTEGER) -> int | None:
+        """Add what the view tells beside a cell, if it does."""
+        column = f"_{name}_{label(path)}"
+        return self.add(text_of(self._rows.c[column], kind, self._dialect)) if column in self._rows.c else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +129,9 @@ class Writer:
 
     def page(self, asked: Asked) -> Statement:
         """Write the statement that a question asks for: its page of the view, with related rows."""
-        bindings = Bindings({})
-        source = resource_source(self.resource, self.dialect)
+        cells = Cells(self.resource, self.dialect, self.view)
         presence = tuple(sorted({path.rpartition(".")[0] for path in asked.paths} - {""}))
-        visible, columns = self._visible(asked, source, bindings, presence)
+        visible = self._visible(asked, cells, presence)
         page = sa.select(visible).order_by(*self._order(visible, asked.sort)).limit(sa.bindparam("limit"))
         if asked.filter is not None:
             page = page.where(self._filter(visible, asked.filter))
@@ -108,95 +140,82 @@ class Writer:
         if asked.by_key:
             page = page.where(visible.c["_key"] == parameter("key", Kind.KEY, self.dialect))
         rows = page.subquery("page")
-        related = [self._related(name, rows) for name in asked.related]
-        cells = self._cells(columns, len(presence))
-        outer = sa.select(
-            rows.c["_key"],
-            rows.c["_person"],
-            *(rows.c[f"_has_{name}"] for name in presence),
-            *(self._shown(rows.c[_label(c.path)], c.domain.kind) for c in cells),
-            *(rows.c[f"_defect_{_label(c.path)}"] for c in cells if c.defect is not None),
-            *(column for _, column in related),
-        ).order_by(*self._order(rows, asked.sort))
-        sql, constants = _text(outer, self.dialect)
+        columns = _Columns(
+            rows, [rows.c["_key"], rows.c["_person"], *(rows.c[f"_has_{name}"] for name in presence)], self.dialect
+        )
+        shown = tuple(self._cell(path, rows, columns) for path in asked.paths)
+        pointer = columns.add(rows.c["_pointer"]) if self.view.pointers else None
+        related = tuple(self._related(name, rows, columns, cells) for name in asked.related)
+        for path in asked.paths:
+            columns.state(path)
+        sql, constants = _text(sa.select(*columns.selected).order_by(*self._order(rows, asked.sort)), self.dialect)
         return Statement(
             sql=sql,
             constants=constants,
-            covered=bindings.covered,
+            covered=cells.bindings.covered,
             presence=presence,
-            cells=cells,
-            related=tuple(column for column, _ in related),
+            cells=shown,
+            states=columns.states,
+            pointer=pointer,
+            related=related,
             digest=_digest(sql, constants),
         )
 
     def count(self) -> Statement:
         """Write the statement that counts the view's records and persons."""
-        bindings = Bindings({})
-        source = resource_source(self.resource, self.dialect)
-        visible, _ = self._visible(Asked((), (), None, (), None, by_key=False), source, bindings, ())
+        cells = Cells(self.resource, self.dialect, self.view)
+        visible = self._visible(Asked((), (), None, (), None, by_key=False), cells, ())
         statement = sa.select(sa.func.count(), sa.func.count(visible.c["_person"].distinct())).select_from(visible)
         sql, constants = _text(statement, self.dialect)
-        return Statement(sql, constants, bindings.covered, (), (), (), _digest(sql, constants))
+        return Statement(sql, constants, cells.bindings.covered, (), (), {}, None, (), _digest(sql, constants))
 
-    def _visible(
-        self, asked: Asked, source: ResourceSource, bindings: Bindings, presence: tuple[str, ...]
-    ) -> tuple[sa.Subquery, dict[str, tuple[Domain, Guarded]]]:
+    def _visible(self, asked: Asked, cells: Cells, presence: tuple[str, ...]) -> sa.Subquery:
         """Select the view: its rows, and of its columns those that the question uses."""
-        compiler = Compiler(self.resource, source, bindings)
         used = dict.fromkeys((*asked.paths, *(paths_in(asked.filter) if asked.filter else ())))
-        columns: dict[str, tuple[Domain, Guarded]] = {}
+        source = cells.source
         selected: list[Value] = [source.base.key.label("_key"), source.person.label("_person")]
         selected += [source.ones[name].key.is_not(None).label(f"_has_{name}") for name in presence]
         for path in used:
-            guarded = source.guarded(path)
-            mask = self.view.masked.get(path)
-            shown = guarded.value() if mask is None else self._masked(guarded, mask)
-            columns[path] = (guarded.domain if mask is None else YEARS, guarded)
-            selected.append(shown.label(_label(path)))
-            defect = guarded.defect()
-            if defect is not None and path in asked.paths:
-                selected.append(defect.label(f"_defect_{_label(path)}"))
-        conjuncts = [compiler.is_true(self.view.rows), *(compiler.is_false(denial) for denial in self.view.denials)]
-        inner = sa.select(*selected).select_from(source.joined).where(*conjuncts)
-        return inner.subquery("visible"), {path: columns[path] for path in asked.paths}
+            selected.append(cells.value(path).label(label(path)))
+        for path in asked.paths:
+            selected += [column.label(f"_{name}_{label(path)}") for name, column in cells.told(path)]
+        for relation in asked.related:
+            paths = (f"{relation}.{name}" for name in related_paths(self.resource, self.view)[relation])
+            selected += [
+                cells.state(path).label(f"_state_{label(path)}") for path in paths if path in self.view.varying
+            ]
+        if self.view.pointers:
+            selected.append(cells.pointer().label("_pointer"))
+        conditions = [cells.rows()]
+        if asked.filter is not None:
+            conditions += implied(asked.filter, cells)
+        return sa.select(*selected).select_from(source.joined).where(*conditions).subquery("visible")
 
-    def _masked(self, guarded: Guarded, mask: Mask) -> Value:
-        """Compute the form in SQL, so that the value behind it never leaves the database; total on every value."""
-        match mask:
-            case Mask.YEAR:
-                year = _year(guarded.raw, self.dialect)
-        # An enforced domain has no predicate of its own, and `infinity` has no year: a check is not trusted with it.
-        finite = guarded.raw.between(*_year_bounds()) if guarded.within is None else guarded.within
-        return sa.case((finite, sa.cast(year, sa.Integer)))
+    def _cell(self, path: str, rows: sa.Subquery, columns: "_Columns") -> CellColumn:
+        domain, own = shown_domain(self.resource, self.view, path), self.resource.field(path).domain
+        number = columns.add(text_of(rows.c[label(path)], domain.kind, self.dialect))
+        full = columns.told("full", path, own.kind)
+        defect = columns.told("defect", path)
+        return CellColumn(path, number, domain, defect, None if full is None else (full, own))
 
-    def _cells(self, columns: dict[str, tuple[Domain, Guarded]], before: int) -> tuple[CellColumn, ...]:
-        defect = 2 + before + len(columns)
-        cells = []
-        for path, (domain, guarded) in columns.items():
-            guards = guarded.within is not None
-            cells.append(CellColumn(path, domain, defect if guards else None))
-            defect += guards
-        return tuple(cells)
-
-    def _shown(self, column: Value, kind: Kind) -> Value:
-        """Read dates and times as text: the driver can't represent all that a column holds, and text can't fail."""
-        if self.dialect is Dialect.POSTGRESQL and kind in (Kind.DATE, Kind.TIMESTAMP):
-            return sa.cast(column, sa.Text)
-        return column
-
-    def _related(self, name: str, page: sa.Subquery) -> tuple[RelatedColumn, Value]:
+    def _related(self, name: str, page: sa.Subquery, columns: "_Columns", cells: Cells) -> RelatedColumn:
         relation = self.resource.relations[name]
         related = related_source(relation, f"{name}_rows", self.dialect)
-        shown = related_paths(self.resource, self.view)[name]
+        fields = tuple(
+            self._related_field(f"{name}.{field}", columns) for field in related_paths(self.resource, self.view)[name]
+        )
         table = related.tables[relation.table]
-        guards = {field: related.guarded(field) for field in shown}
         in_order = (table.c[relation.order].asc().nulls_last(), table.c[relation.key])
-        columns = [sa.func.row_number().over(order_by=in_order).label("_order")]
-        columns += [self._shown(g.value(), g.domain.kind).label(field) for field, g in guards.items()]
-        defects = {field: g.defect() for field, g in guards.items()}
-        columns += [(sa.false() if d is None else d).label(f"_defect_{field}") for field, d in defects.items()]
+        selected = [sa.func.row_number().over(order_by=in_order).label("_order")]
+        defects = []
+        for field in fields:
+            guarded, path = related.guarded(field.name), f"{name}.{field.name}"
+            state = None if field.state is None else page.c[f"_state_{label(path)}"]
+            value, defect = cells.of_related(path, guarded, state)
+            selected.append(value.label(field.name))
+            defects.append(defect.label(f"_defect_{field.name}"))
         rows = (
-            sa.select(*columns)
+            sa.select(*selected, *defects)
             .select_from(related.joined)
             .where(related.key == page.c["_key"])
             .correlate(page)
@@ -209,8 +228,19 @@ class Writer:
             array = sa.cast(sa.func.json_agg(sa.func.json_build_array(*rows.c)), sa.Text)
         else:
             array = sa.func.json_group_array(sa.func.json_array(*rows.c))
-        fields = tuple((field, relation.fields[field].domain) for field in shown)
-        return RelatedColumn(name, fields, relation.at_most), sa.select(array).select_from(rows).scalar_subquery()
+        number = columns.add(sa.select(array).select_from(rows).scalar_subquery())
+        return RelatedColumn(name, number, fields, relation.at_most)
+
+    def _related_field(self, path: str, columns: "_Columns") -> RelatedField:
+        cell = self.view.cells[path]
+        own = self.resource.field(path).domain
+        shown = frozenset(n for n, step in enumerate(cell.steps) if step.outcome.standing is Standing.SHOWN)
+        return RelatedField(
+            name=path.rpartition(".")[2],
+            domain=shown_domain(self.resource, self.view, path),
+            state=columns.state(path),
+            full=(shown, own) if shown and cell.mask is not None else None,
+        )
 
     def _filter(self, visible: sa.Subquery, shape: Shape) -> Bool:
         match shape:
@@ -223,24 +253,10 @@ class Writer:
                 return self._test(visible, shape)
 
     def _test(self, visible: sa.Subquery, test: Test) -> Bool:
-        domain = view_domain(self.resource, self.view, test.path)
-        kind = Kind.TEXT if domain is None else domain.kind
-        column: Value = visible.c[_label(test.path)]
-        bound = [parameter(f"value_{i}", kind, self.dialect) for i in test.values]
-        in_order = ordered(column, kind, self.dialect)
-        match test.operator:
-            case "is_null":
-                return column.is_(None) if test.null else column.is_not(None)
-            case "eq":
-                return column == bound[0]
-            case "ne":
-                return column != bound[0]
-            case "in":
-                return is_one_of(column, f"value_{test.values[0]}", kind, self.dialect)
-            case "prefix":
-                return sa.and_(in_order >= bound[0], in_order < bound[1])
-            case _:
-                return _ORDERING[test.operator](in_order, bound[0])
+        return compare(test, visible.c[label(test.path)], self._kind(test.path), self.dialect)
+
+    def _kind(self, path: str) -> Kind:
+        return shown_domain(self.resource, self.view, path).kind
 
     def _order(self, rows: sa.Subquery, sort: tuple[SortKey, ...]) -> Iterator[sa.UnaryExpression[object]]:
         """Order totally, nulls last; the record's key breaks ties in the direction of the last field."""
@@ -252,9 +268,7 @@ class Writer:
         yield last.desc() if sort and sort[-1].descending else last.asc()
 
     def _sorted(self, rows: sa.Subquery, key: SortKey) -> Value:
-        domain = view_domain(self.resource, self.view, key.field)
-        kind = Kind.TEXT if domain is None else domain.kind
-        return ordered(rows.c[_label(key.field)], kind, self.dialect)
+        return ordered(rows.c[label(key.field)], self._kind(key.field), self.dialect)
 
     def _required(self, path: str) -> bool:
         field = self.resource.fields.get(path)
@@ -273,8 +287,7 @@ class Writer:
         later: Bool = key < last if backwards else key > last
         for index, sort in reversed(list(enumerate(asked.sort))):
             column = self._sorted(rows, sort)
-            domain = view_domain(self.resource, self.view, sort.field)
-            bound = parameter(f"after_{index}", Kind.TEXT if domain is None else domain.kind, self.dialect)
+            bound = parameter(f"after_{index}", self._kind(sort.field), self.dialect)
             if asked.after is not None and asked.after[index]:
                 later = sa.and_(column.is_(None), later)
                 continue
@@ -286,20 +299,6 @@ class Writer:
             else:
                 later = sa.or_(beyond, column.is_(None), sa.and_(column == bound, later))
         return later
-
-
-def _label(path: str) -> str:
-    return path.replace(".", "__")
-
-
-def _year(raw: Value, dialect: Dialect) -> Value:
-    if dialect is Dialect.POSTGRESQL:
-        return sa.func.date_part(sa.literal_column("'year'"), raw)
-    return sa.func.substr(raw, sa.literal_column("1"), sa.literal_column("4"))
-
-
-def _year_bounds() -> tuple[Value, Value]:
-    return (sa.literal_column(f"'{YEARS.low}-01-01'"), sa.literal_column(f"'{YEARS.high}-12-31'"))
 
 
 def _text(statement: sa.SelectBase, dialect: Dialect) -> tuple[str, dict[str, Parameter]]:

@@ -17,7 +17,7 @@ from gateway.policy.document import Document, Status
 from gateway.strict_yaml import FileError, Place
 
 # Changes whenever the same files would come to mean something else, so that the digest changes too.
-COMPILER = 1
+COMPILER = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,8 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2, wrappers_pb2
 
-from gateway.catalogue import Catalogue, Domain, Field, Kind
+from gateway.catalogue import Catalogue, Field
+from gateway.domains import Domain, Kind
 from gateway.policy.lists import NamedList
 
 WORD = Domain(Kind.TEXT, most=200)
@@ -19,6 +20,7 @@ SUBJECT_FIELDS = {
 _INSTRUMENT_FIELDS = {"person": "int", "kind": "string", "signer": "string"}
 _WRAPPERS = {
     Kind.TEXT: ".google.protobuf.StringValue",
+    Kind.STATUTE: ".google.protobuf.StringValue",
     Kind.CODE: ".google.protobuf.StringValue",
     Kind.DATE: ".google.protobuf.StringValue",
     Kind.INTEGER: ".google.protobuf.Int64Value",

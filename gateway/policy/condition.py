@@ -1,16 +1,16 @@
-"""What a condition means: its parts, and its truth on one record in three-valued logic.
+"""Conditions: what a policy can ask of a record, as a tree of values.
 
-A comparison with a null, or through an absent parent, is unknown (None); `&&`, `||`, `!` and `exists` follow Kleene;
-only `Present` asks about absence. This is the reference reading; `sql` must agree with it on every record.
+`evaluate` says what each part means on one record, `sql` says the same to a database.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import assert_never
+from zoneinfo import ZoneInfo
 
 from gateway.access import Instrument
-from gateway.catalogue import Domain, Scalar
+from gateway.domains import Domain, Kind, Scalar
+from gateway.policy.statutes import Statute
 
 RECORD = "record"
 SUBJECT = "subject"
@@ -38,6 +38,21 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Literal:
+    """A value that the document states."""
+
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Ago:
+    """The day that lies so many days before the day of the decision; as a timestamp, its first moment in the city."""
+
+    days: int
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
 class Constant:
     """True or false, whatever the record."""
 
@@ -50,14 +65,21 @@ class Compare:
 
     operator: Operator
     left: Reference
-    right: "Reference | Literal"
+    right: Reference | Literal | Ago
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
-    """A value that the document states."""
+class Years:
+    """The whole years from one day to another, as a person's age is counted, against a number.
 
-    value: Scalar
+    A timestamp counts by its day in the zone.
+    """
+
+    operator: Operator
+    start: Reference
+    end: Reference | Ago
+    years: int
+    zone: ZoneInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +89,18 @@ class Member:
     reference: Reference
     values: tuple[Scalar, ...]
     prefixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """Whether the reference is one of the statutes, in whatever spelling, or lies in one of the sections.
+
+    A text that is no statute in any spelling is unknown.
+    """
+
+    reference: Reference
+    statutes: tuple[Statute, ...]
+    sections: tuple[Statute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +150,15 @@ class Or:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """Whether a related row, called `item`, makes the body true."""
+    """Whether a related row, called `item`, makes the body true.
+
+    Until `complete` is true, further rows may come, and that none does is not known.
+    """
 
     relation: str
     item: str
     body: "Condition"
+    complete: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +181,9 @@ class Covered:
         )
 
 
-Condition = Constant | Compare | Member | Truth | Present | RelationPresent | Not | And | Or | Exists | Covered
-Record = Mapping[str, object]
+Condition = (
+    Constant | Compare | Years | Member | Cited | Truth | Present | RelationPresent | Not | And | Or | Exists | Covered
+)
 
 TRUE = Constant(value=True)
 FALSE = Constant(value=False)
@@ -155,6 +194,14 @@ def any_of(conditions: Iterable[Condition]) -> Condition:
     result: Condition = FALSE
     for condition in conditions:
         result = condition if result == FALSE else Or(result, condition)
+    return result
+
+
+def all_of(conditions: Iterable[Condition]) -> Condition:
+    """Join by `&&`; of none, true."""
+    result: Condition = TRUE
+    for condition in conditions:
+        result = condition if result == TRUE else And(result, condition)
     return result
 
 
@@ -173,100 +220,16 @@ def parts(condition: Condition) -> Iterator[Condition]:
             pass
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a condition is judged on: the records that its variables name, and the instruments in force."""
-
-    variables: Mapping[str, Record]
-    instruments: tuple[Instrument, ...] = ()
-
-
-def evaluate(condition: Condition, facts: Facts) -> bool | None:
-    """Return true, false, or None for unknown."""
+def mapped(condition: Condition, leaf: Callable[[Condition], Condition]) -> Condition:
+    """Replace the parts that hold no others."""
     match condition:
-        case Constant(constant):
-            return constant
-        case Compare(operator, left, right):
-            return _compare(operator, _value(left, facts), _operand(right, facts))
-        case Member(reference, values, prefixes):
-            return _member(_value(reference, facts), values, prefixes)
-        case Truth(reference):
-            value = _value(reference, facts)
-            return None if value is None else bool(value)
-        case Present(reference):
-            return _value(reference, facts) is not None
-        case RelationPresent(variable, relation):
-            return facts.variables[variable][relation] is not None
         case Not(part):
-            inner = evaluate(part, facts)
-            return None if inner is None else not inner
-        case And(left_part, right_part):
-            return _all(evaluate(left_part, facts), evaluate(right_part, facts))
-        case Or(left_part, right_part):
-            return _any((evaluate(left_part, facts), evaluate(right_part, facts)))
-        case Exists(relation, item, body):
-            rows = facts.variables[RECORD][relation]
-            return _any(evaluate(body, _with(facts, item, row)) for row in _rows(rows))
-        case Covered(person):
-            value = _value(person, facts)
-            return None if value is None else value in condition.persons(facts.instruments)
+            return Not(mapped(part, leaf))
+        case And(left, right):
+            return And(mapped(left, leaf), mapped(right, leaf))
+        case Or(left, right):
+            return Or(mapped(left, leaf), mapped(right, leaf))
+        case Exists(_, _, body):
+            return replace(condition, body=mapped(body, leaf))
         case _:
-            assert_never(condition)
-
-
-def _with(facts: Facts, item: str, row: Record) -> Facts:
-    return Facts({**facts.variables, item: row}, facts.instruments)
-
-
-def _rows(value: object) -> tuple[Record, ...]:
-    return value if isinstance(value, tuple) else ()
-
-
-def _value(reference: Reference, facts: Facts) -> object:
-    record: object = facts.variables[reference.variable]
-    if reference.relation is not None and isinstance(record, Mapping):
-        record = record[reference.relation]
-    return record[reference.field] if isinstance(record, Mapping) else None
-
-
-def _operand(operand: Reference | Literal, facts: Facts) -> object:
-    return operand.value if isinstance(operand, Literal) else _value(operand, facts)
-
-
-def _compare(operator: Operator, left: object, right: object) -> bool | None:
-    if left is None or right is None:
-        return None
-    match operator:
-        case Operator.EQ:
-            return left == right
-        case Operator.NE:
-            return left != right
-        case Operator.LT:
-            return left < right  # type: ignore[operator, no-any-return] # both come from one ordered domain
-        case Operator.LE:
-            return left <= right  # type: ignore[operator, no-any-return] # as above
-        case Operator.GT:
-            return left > right  # type: ignore[operator, no-any-return] # as above
-        case Operator.GE:
-            return left >= right  # type: ignore[operator, no-any-return] # as above
-
-
-def _member(value: object, values: tuple[Scalar, ...], prefixes: tuple[str, ...]) -> bool | None:
-    if value is None:
-        return None
-    return value in values or (isinstance(value, str) and value.startswith(prefixes))
-
-
-def _all(left: bool | None, right: bool | None) -> bool | None:  # noqa: FBT001 -- truth values are the subject
-    if left is False or right is False:
-        return False
-    return None if left is None or right is None else True
-
-
-def _any(values: Iterable[bool | None]) -> bool | None:
-    unknown = False
-    for value in values:
-        if value is True:
-            return True
-        unknown = unknown or value is None
-    return None if unknown else False
+            return leaf(condition)

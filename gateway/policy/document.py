@@ -7,10 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from gateway.access import Action
-from gateway.catalogue import Catalogue, Kind, Resource
+from gateway.catalogue import Catalogue, Resource
+from gateway.policy import masks
 from gateway.policy.cel import Reader
 from gateway.policy.condition import TRUE, Condition
 from gateway.policy.lists import CONFIDENCE
+from gateway.policy.masks import Mask
 from gateway.strict_yaml import FileError, Mapping, Place, Text, as_mapping, read_file
 
 
@@ -20,12 +22,6 @@ class Status(StrEnum):
     HISTORICAL = "historical"
     IN_FORCE = "in-force"
     PROPOSED = "proposed"
-
-
-class Mask(StrEnum):
-    """The forms in which a value can be shown less precisely."""
-
-    YEAR = "year"
 
 
 class Unit(StrEnum):
@@ -44,12 +40,14 @@ class Authority:
     interpretation: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """One permit or deny.
 
-    For a permit, `fields` are the paths that it shows and `masks` those that it shows in a form only. For a deny,
-    `fields` are the paths that it withholds; none means that it denies the rows.
+    For a permit, `fields` are the paths that it shows and `masks` those that it shows in a form only; `pointer` is the
+    office to be asked about a record of which no more is told, and `certification` the text that the agency must have
+    certified for the purpose. For a deny, `fields` are the paths that it withholds and `masks` those of which it
+    leaves at most the form; neither means that it denies the rows.
     """
 
     id: str
@@ -63,11 +61,30 @@ class Rule:
     fields: frozenset[str]
     masks: Dictionary[str, Mask]
     because: str
+    pointer: str
+    certification: str
 
     @property
     def name(self) -> str:
         """The rule's full name, `document/rule`."""
         return f"{self.document}/{self.id}"
+
+    @property
+    def denies_rows(self) -> bool:
+        """Whether the rule takes whole rows out of the view."""
+        return not self.permits and not self.fields and not self.masks
+
+
+@dataclass(frozen=True, slots=True)
+class Obligations:
+    """What a permit obliges to.
+
+    `budgets` bound how many persons are shown, `notices` are told in every answer, `reports` tag the log's entries.
+    """
+
+    budgets: tuple["Budget", ...]
+    notices: tuple[str, ...]
+    reports: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +96,7 @@ class Budget:
     document: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Document:
     """A policy document; `until` is exclusive, dates are local to the city."""
 
@@ -93,7 +110,7 @@ class Document:
     replaces: tuple[str, ...]
     subjects: Condition
     rules: tuple[Rule, ...]
-    budgets: tuple[Budget, ...]
+    obligations: Obligations
 
     def effective(self, day: date) -> bool:
         """Whether the document's dates cover a local day."""
@@ -125,7 +142,7 @@ def load(path: Path, root: Path, catalogue: Catalogue, reader: Reader) -> tuple[
             replaces=tuple(text.value for text in top.texts("replaces")),
             subjects=reader.subjects(top.text("subjects")),
             rules=_rules(top, name.value, catalogue, reader),
-            budgets=_budgets(top, name.value),
+            obligations=_obligations(top, name.value),
         ),
         content,
     )
@@ -163,15 +180,17 @@ def _rules(top: Mapping, document: str, catalogue: Catalogue, reader: Reader) ->
 def _rule(spec: Mapping, document: str, catalogue: Catalogue, reader: Reader) -> Rule:
     permits = "permit" in spec.items
     if permits:
-        spec.closed(required=_PERMIT, optional=("purposes", "rows", "show", "mask"))
+        spec.closed(required=_PERMIT, optional=("purposes", "rows", "show", "mask", "pointer", "certification"))
     else:
-        spec.closed(required=_DENY, optional=("purposes", "rows", "fields"))
+        spec.closed(required=_DENY, optional=("purposes", "rows", "fields", "mask"))
     resource = catalogue.resources[spec.text("resource").one_of(tuple(catalogue.resources))]
     action = Action(spec.text("permit" if permits else "deny").one_of(tuple(Action)))
-    masks = _masks(spec.mapping("mask"), resource)
-    fields = _paths(spec.texts("show" if permits else "fields"), resource, catalogue) - masks.keys()
-    if permits and action is Action.READ and not fields | masks.keys():
-        raise FileError(spec.place, "a permit to read must 'show' or 'mask' at least one field")
+    masked = _masks(spec.mapping("mask"), resource)
+    fields = _paths(spec.texts("show" if permits else "fields"), resource, catalogue) - masked.keys()
+    if permits and action is Action.READ and not fields | masked.keys() and "pointer" not in spec.items:
+        raise FileError(spec.place, "a permit to read must 'show' or 'mask' at least one field, or be a 'pointer'")
+    if action is not Action.READ and (fields or masked or "pointer" in spec.items):
+        raise FileError(spec.place, f"only 'read' shows fields; '{action}' is permitted or denied as such")
     return Rule(
         id=spec.string("id"),
         document=document,
@@ -182,8 +201,10 @@ def _rule(spec: Mapping, document: str, catalogue: Catalogue, reader: Reader) ->
         purposes=_purposes(spec, catalogue),
         rows=reader.rows(spec.text("rows"), resource) if "rows" in spec.items else TRUE,
         fields=fields,
-        masks=masks,
+        masks=masked,
         because=" ".join(spec.string("because").split()),
+        pointer=" ".join(spec.string("pointer").split()),
+        certification=spec.string("certification"),
     )
 
 
@@ -210,25 +231,32 @@ def _paths(names: tuple[Text, ...], resource: Resource, catalogue: Catalogue) ->
 
 def _masks(spec: Mapping, resource: Resource) -> dict[str, Mask]:
     paths = dict(resource.paths())
-    masks: dict[str, Mask] = {}
     for path in spec.items:
-        if path not in resource.fields:
-            raise FileError(spec.keys[path], f"'{path}' is no field of {resource.name} that can be masked")
-        mask = Mask(spec.text(path).one_of(tuple(Mask)))
-        if paths[path].domain.kind is not Kind.DATE:
-            raise FileError(spec.keys[path], f"'{mask}' masks a date, and '{path}' is none")
-        masks[path] = mask
-    return masks
+        if path not in paths:
+            raise FileError(spec.keys[path], f"'{path}' is no field of {resource.name}")
+    return {path: masks.read(spec.text(path), path, paths[path]) for path in spec.items}
 
 
-def _budgets(top: Mapping, document: str) -> tuple[Budget, ...]:
-    budgets = []
+def _obligations(top: Mapping, document: str) -> Obligations:
+    """Read the obligations; one that the gateway can't perform is an error, never a promise."""
+    budgets, notices, reports = [], [], []
     for item in top.sequence("obligations"):
-        obligation = as_mapping(item).closed(required=("persons",)).mapping("persons")
-        obligation.closed(required=("at-most", "per"))
-        at_most = obligation.text("at-most").integer()
-        if at_most < 1:
-            raise FileError(obligation.place, "'at-most' must be at least 1")
-        per = Unit(obligation.text("per").one_of(tuple(Unit)))
-        budgets.append(Budget(at_most, per, document))
-    return tuple(budgets)
+        obligation = as_mapping(item).closed(required=(), optional=("persons", "notice", "report"))
+        if len(obligation.items) != 1:
+            raise FileError(obligation.place, "each obligation is one of 'persons', 'notice', 'report'")
+        match next(iter(obligation.items)):
+            case "persons":
+                budgets.append(_budget(obligation.mapping("persons"), document))
+            case "notice":
+                notices.append(" ".join(obligation.string("notice").split()))
+            case _:
+                reports.append(obligation.string("report"))
+    return Obligations(tuple(budgets), tuple(notices), tuple(reports))
+
+
+def _budget(spec: Mapping, document: str) -> Budget:
+    spec.closed(required=("at-most", "per"))
+    at_most = spec.text("at-most").integer()
+    if at_most < 1:
+        raise FileError(spec.place, "'at-most' must be at least 1")
+    return Budget(at_most, Unit(spec.text("per").one_of(tuple(Unit))), document)

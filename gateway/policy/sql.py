@@ -7,13 +7,17 @@ likewise for false. NOT is never written around an expression that can be null.
 
 from dataclasses import dataclass, replace
 from typing import assert_never
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from gateway.access import Instrument
-from gateway.catalogue import Kind, Resource
+from gateway.catalogue import Resource
+from gateway.domains import Kind
 from gateway.policy.condition import (
+    Ago,
     And,
+    Cited,
     Compare,
     Condition,
     Constant,
@@ -28,7 +32,9 @@ from gateway.policy.condition import (
     Reference,
     RelationPresent,
     Truth,
+    Years,
 )
+from gateway.policy.days import NEGATION, YEAR
 from gateway.policy.tables import (
     Bool,
     Dialect,
@@ -38,20 +44,14 @@ from gateway.policy.tables import (
     Source,
     Value,
     constant,
+    day_number,
     encode_many,
     is_one_of,
+    is_statute,
     ordered,
     related_source,
 )
 
-_NEGATION = {
-    Operator.EQ: Operator.NE,
-    Operator.NE: Operator.EQ,
-    Operator.LT: Operator.GE,
-    Operator.GE: Operator.LT,
-    Operator.GT: Operator.LE,
-    Operator.LE: Operator.GT,
-}
 _LAST = "\U0010ffff"
 _SURROGATES, _AFTER_SURROGATES = range(0xD800, 0xE000), 0xE000
 
@@ -95,6 +95,11 @@ class Compiler:
                 tests = [self._equal(column, value, Operator.EQ) for value in values]
                 tests += [self._starts(column, prefix) for prefix in prefixes]
                 return column.where(sa.or_(*tests))
+            case Cited(reference):
+                column = self._column(reference)
+                return column.where(self._cited(column, condition))
+            case Years(operator):
+                return self._years(condition, operator)
             case Truth(reference):
                 return self._truth(reference, wanted=True)
             case Present(reference):
@@ -124,12 +129,19 @@ class Compiler:
             case Constant(value):
                 return sa.false() if value else sa.true()
             case Compare(operator, left, right):
-                return self._compare(_NEGATION[operator], left, right)
+                return self._compare(NEGATION[operator], left, right)
             case Member(reference, values, prefixes):
                 column = self._column(reference)
                 tests = [self._equal(column, value, Operator.NE) for value in values]
                 tests += [self._starts_not(column, prefix) for prefix in prefixes]
                 return column.where(sa.and_(*tests))
+            case Cited(reference):
+                column = self._column(reference)
+                return column.where(
+                    sa.and_(is_statute(column.raw, self.source.dialect), ~self._cited(column, condition))
+                )
+            case Years(operator):
+                return self._years(condition, NEGATION[operator])
             case Truth(reference):
                 return self._truth(reference, wanted=False)
             case Present(reference):
@@ -142,10 +154,11 @@ class Compiler:
                 return sa.or_(self.is_false(left_part), self.is_false(right_part))
             case Or(left_part, right_part):
                 return sa.and_(self.is_false(left_part), self.is_false(right_part))
-            case Exists(relation, item, body):
+            case Exists(relation, item, body, complete):
                 # False only where every row's body is false: a row of which it is unknown must count against it.
                 related, inner = self._inside(relation, item)
-                return ~self._exists(related, inner.is_false(body).is_not(sa.true()))
+                none = ~self._exists(related, inner.is_false(body).is_not(sa.true()))
+                return none if complete is None else sa.and_(self._truth(complete, wanted=True), none)
             case Covered(person):
                 column = self._column(person)
                 name = self.bindings.add(condition)
@@ -180,13 +193,43 @@ class Compiler:
             return self.source.ones[reference.relation].guarded(reference.field)
         return self.source.base.guarded(reference.field)
 
-    def _compare(self, operator: Operator, left: Reference, right: Reference | Literal) -> Bool:
+    def _compare(self, operator: Operator, left: Reference, right: Reference | Literal | Ago) -> Bool:
         column = self._column(left)
+        if isinstance(right, Ago):
+            raise TypeError("the day of the decision must be put in first")
         if isinstance(right, Literal):
             test = self._equal(column, right.value, operator)
             return test if operator is Operator.EQ else column.where(test)
         other = self._column(right)
         return column.where(other.where(self._test(operator, column, other.raw)))
+
+    def _cited(self, column: Guarded, cited: Cited) -> Bool:
+        """Compare with every spelling: the bare column keeps its index, and the database need not read statutes."""
+        spellings = [spelling for statute in (*cited.statutes, *cited.sections) for spelling in statute.spellings()]
+        tests = [self._equal(column, spelling, Operator.EQ) for spelling in spellings]
+        tests += [self._between(column, *bounds) for section in cited.sections for bounds in section.ranges()]
+        return sa.or_(*tests)
+
+    def _years(self, years: Years, operator: Operator) -> Bool:
+        """Compare the difference of two days written as numbers: an age is cut down, so a bound is a whole year's."""
+        if isinstance(years.end, Ago):
+            raise TypeError("the day of the decision must be put in first")
+        start, end = self._column(years.start), self._column(years.end)
+        passed = self._day_number(end, years.zone) - self._day_number(start, years.zone)
+        full: Value = sa.literal_column(str(years.years * YEAR))
+        more: Value = sa.literal_column(str((years.years + 1) * YEAR))
+        tests = {
+            Operator.GE: lambda: passed >= full,
+            Operator.LT: lambda: passed < full,
+            Operator.GT: lambda: passed >= more,
+            Operator.LE: lambda: passed < more,
+            Operator.EQ: lambda: sa.and_(passed >= full, passed < more),
+            Operator.NE: lambda: sa.or_(passed < full, passed >= more),
+        }
+        return tests[operator]()
+
+    def _day_number(self, column: Guarded, zone: ZoneInfo) -> Value:
+        return day_number(column, zone, self.source.dialect)
 
     def _equal(self, column: Guarded, value: object, operator: Operator) -> Bool:
         bound = constant(value, column.domain.kind, self.source.dialect)  # type: ignore[arg-type] # parsed by the domain
@@ -213,8 +256,10 @@ class Compiler:
         return column.raw == constant(wanted, Kind.BOOLEAN, self.source.dialect)
 
     def _starts(self, column: Guarded, prefix: str) -> Bool:
+        return self._between(column, *prefix_range(prefix))
+
+    def _between(self, column: Guarded, low: str, high: str) -> Bool:
         value = ordered(column.raw, Kind.TEXT, self.source.dialect)
-        low, high = prefix_range(prefix)
         return sa.and_(
             value >= constant(low, Kind.TEXT, self.source.dialect),
             value < constant(high, Kind.TEXT, self.source.dialect),

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ColumnElement
 
-from gateway.catalogue import DATES, MOMENTS, Domain, Field, Join, Kind, Relation, Resource, Scalar
+from gateway.catalogue import Field, Join, Relation, Resource
+from gateway.domains import DATES, MOMENTS, TEXTUAL, Domain, Kind, Scalar
+from gateway.policy.days import YEAR
+from gateway.policy.statutes import READABLE
 
 Bool = ColumnElement[bool]
 Value = ColumnElement[Any]
@@ -30,6 +34,7 @@ class Dialect(StrEnum):
 
 _POSTGRESQL_TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.TEXT: sa.Text(),
+    Kind.STATUTE: sa.Text(),
     Kind.CODE: sa.Text(),
     Kind.INTEGER: sa.BigInteger(),
     Kind.KEY: sa.BigInteger(),
@@ -90,7 +95,7 @@ def is_one_of(value: Value, name: str, kind: Kind, dialect: Dialect) -> Bool:
 
 def ordered(value: Value, kind: Kind, dialect: Dialect) -> Value:
     """Give a value the one order that both databases share: texts by code point."""
-    if kind not in (Kind.TEXT, Kind.CODE):
+    if kind not in TEXTUAL:
         return value
     return sa.collate(value, "C" if dialect is Dialect.POSTGRESQL else "BINARY")
 
@@ -118,6 +123,46 @@ class Guarded:
         return sa.and_(self.raw.is_not(None), self.value().is_(None))
 
 
+def is_statute(value: Value, dialect: Dialect) -> Bool:
+    """Whether a text is a statute in one of its spellings, as `statutes.parse` reads them."""
+    if dialect is Dialect.POSTGRESQL:
+        return sa.collate(value, "C").regexp_match(_text(READABLE))
+    digits, inner = _text("0123456789"), _text("0123456789.-")
+    after_title = sa.func.ltrim(value, digits)
+    dotted = sa.func.ltrim(after_title, inner)
+    signs = sa.func.ltrim(sa.func.substr(after_title, _number(4)), inner)
+    short = sa.func.ltrim(sa.func.substr(value, _number(3)), inner)
+    return sa.or_(
+        sa.and_(
+            value.op("GLOB")(_text("[0-9]*")),
+            sa.or_(
+                sa.and_(after_title.op("GLOB")(_text(".[0-9]*")), _ends(value, dotted, "[0-9].", "[A-Z]*")),
+                sa.and_(after_title.op("GLOB")(_text(" § [0-9]*")), _ends(value, signs, "*[0-9]", " §§ [A-Z]*")),
+            ),
+        ),
+        sa.and_(value.op("GLOB")(_text("CC[0-9]*")), _ends(value, short, "*[0-9]", "[A-Z]*")),
+    )
+
+
+def _ends(value: Value, rest: Value, before: str, subsection: str) -> Bool:
+    """Whether a text ends after its section, in a digit, or goes on with a subsection; `before` is what parts them."""
+    last_two = sa.func.substr(value, sa.func.length(value) - sa.func.length(rest) - _number(1), _number(2))
+    whole = sa.and_(rest == _text(""), value.op("GLOB")(_text("*[0-9]")))
+    return sa.or_(whole, sa.and_(rest.op("GLOB")(_text(subsection)), last_two.op("GLOB")(_text(before))))
+
+
+def day_number(column: Guarded, zone: ZoneInfo, dialect: Dialect) -> Value:
+    """Write a column's local day as a number, YYYYMMDD; null where it has no value."""
+    timestamp = column.domain.kind is Kind.TIMESTAMP
+    value = column.value()
+    if dialect is Dialect.SQLITE:
+        local = sa.func.local_day(value, _text(zone.key)) if timestamp else value
+        return sa.cast(sa.func.replace(local, _text("-"), _text("")), sa.Integer)
+    local = sa.func.timezone(_text(zone.key), value) if timestamp else value
+    year, month, day = (sa.func.date_part(_text(part), local) for part in ("year", "month", "day"))
+    return year * _number(YEAR) + month * _number(100) + day
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A table with its to-one joins, under names of its own."""
@@ -132,7 +177,7 @@ class Source:
         """Return a field's guarded column."""
         field = self.fields[name]
         raw: Value = self.tables[field.column.table].c[field.column.name]
-        if field.domain.kind in (Kind.TEXT, Kind.CODE) and self.dialect is Dialect.SQLITE:
+        if field.domain.kind in TEXTUAL and self.dialect is Dialect.SQLITE:
             raw = sa.collate(raw, "BINARY")
         return Guarded(raw, _within(raw, field, self.dialect), field.domain)
 
@@ -227,7 +272,7 @@ def _codes(raw: Value, domain: Domain) -> Bool:
 
 def _within_postgresql(raw: Value, domain: Domain) -> Bool | None:
     match domain.kind:
-        case Kind.TEXT:
+        case Kind.TEXT | Kind.STATUTE:
             return sa.func.char_length(raw) <= _number(domain.most)
         case Kind.CODE:
             return _codes(raw, domain)
@@ -245,7 +290,7 @@ def _within_sqlite(raw: Value, domain: Domain) -> Bool:
     """SQLite columns hold any type: ask for the storage class first, then the range."""
     kind = sa.func.typeof(raw)
     match domain.kind:
-        case Kind.TEXT:
+        case Kind.TEXT | Kind.STATUTE:
             whole = sa.func.instr(raw, sa.func.char(_number(0))) == _number(0)
             return sa.and_(kind == _text("text"), sa.func.length(raw) <= _number(domain.most), whole)
         case Kind.CODE:

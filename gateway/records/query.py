@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import psycopg
@@ -16,10 +17,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from gateway.catalogue import DATES, MOMENTS, Domain, Kind, OutOfDomainError, Scalar
+from gateway.domains import DATES, MOMENTS, Domain, Kind, OutOfDomainError, Scalar
 from gateway.errors import Unavailable
 from gateway.plan.planner import Plan
-from gateway.plan.statement import RelatedColumn, Statement
+from gateway.plan.statement import RelatedColumn, RelatedField, Statement
 
 _KEYS = 2
 _PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -29,7 +30,10 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 class Row:
     """One record of the view: its keys, its cells by path, which to-one relations it has, and its related rows.
 
-    `defects` are the paths where the source holds what the catalogue does not allow; their cells are None.
+    `states` numbers, for each path whose standing depends on the row, the step that decided it; what is withheld here
+    has no cell. `pointer` numbers the office that is to be asked, from 1. `compared` are the cells at the precision at
+    which they are filtered and sorted. `defects` are the paths where the source holds what the catalogue does not
+    allow; their cells are None.
     """
 
     key: int
@@ -38,6 +42,9 @@ class Row:
     present: Mapping[str, bool]
     related: Mapping[str, tuple[Mapping[str, Scalar | None], ...] | None]
     defects: tuple[str, ...]
+    states: Mapping[str, int]
+    pointer: int
+    compared: Mapping[str, Scalar | None]
 
 
 class Records:
@@ -91,6 +98,7 @@ def _engine(url: str, timeout: int) -> Engine:
         def _connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
             connection.execute("PRAGMA query_only=ON")
             connection.text_factory = _lenient
+            connection.create_function("local_day", 2, _local_day, deterministic=True)
 
         return engine
     options = (
@@ -106,6 +114,12 @@ def _engine(url: str, timeout: int) -> Engine:
         isolation_level="AUTOCOMMIT",
         connect_args={"options": options, "connect_timeout": timeout},
     )
+
+
+def _local_day(moment: object, zone: str) -> str | None:
+    """Tell the day of a UTC moment in a zone, which SQLite itself knows nothing of; null for what is no moment."""
+    value, sound = decode(Domain(Kind.TIMESTAMP), moment)
+    return value.astimezone(ZoneInfo(zone)).date().isoformat() if sound and isinstance(value, datetime) else None
 
 
 def _lenient(content: bytes) -> str:
@@ -129,72 +143,92 @@ class _Reader:
     guard in the statement. Dates and times come as text, and SQLite's columns may hold anything.
     """
 
-    presence: tuple[str, ...]
+    statement: Statement
     paths: tuple[str, ...]
+    numbers: tuple[int, ...]
     decoded: tuple[tuple[str, Domain], ...]
     defects: tuple[tuple[str, int], ...]
+    states: tuple[tuple[str, int], ...]
+    full: tuple[tuple[str, int, Domain, bool], ...]
     related: tuple["_RelatedReader", ...]
 
     def row(self, values: tuple[Any, ...]) -> Row:
-        at = _KEYS + len(self.presence)
-        present = {name: bool(value) for name, value in zip(self.presence, values[_KEYS:at], strict=True)}
-        cells: dict[str, Scalar | None] = dict(zip(self.paths, values[at : at + len(self.paths)], strict=True))
+        presence = self.statement.presence
+        present = {name: bool(value) for name, value in zip(presence, values[_KEYS:], strict=False)}
+        cells: dict[str, Scalar | None] = dict(zip(self.paths, (values[n] for n in self.numbers), strict=True))
         defects = [path for path, column in self.defects if values[column]]
         for path, domain in self.decoded:
             cells[path], sound = decode(domain, cells[path])
             if not sound:
                 defects.append(path)
+        compared = dict(cells) if self.full else cells
+        for path, column, domain, decodes in self.full:
+            value = values[column]
+            if value is not None:
+                cells[path] = decode(domain, value)[0] if decodes else value
+        states = {path: values[column] for path, column in self.states}
         related: dict[str, tuple[Mapping[str, Scalar | None], ...] | None] = {}
-        first = len(values) - len(self.related)
-        for reader, value in zip(self.related, values[first:], strict=True):
-            related[reader.relation], found = reader.rows(value)
+        for reader in self.related:
+            related[reader.relation], found = reader.rows(values)
             defects += found
-        return Row(values[0], values[1], cells, present, related, tuple(defects))
+        pointer = 0 if self.statement.pointer is None else values[self.statement.pointer]
+        return Row(values[0], values[1], cells, present, related, tuple(defects), states, pointer, compared)
 
 
 @dataclass(frozen=True, slots=True)
 class _RelatedReader:
     """Reads the rows of a relation to many, which come as JSON."""
 
-    relation: str
-    names: tuple[str, ...]
-    decoded: tuple[tuple[str, Domain], ...]
-    at_most: int
+    column: RelatedColumn
+    sqlite: bool
 
-    def rows(self, value: str | None) -> tuple[tuple[Mapping[str, Scalar | None], ...] | None, list[str]]:
+    @property
+    def relation(self) -> str:
+        return self.column.relation
+
+    def rows(self, values: tuple[Any, ...]) -> tuple[tuple[Mapping[str, Scalar | None], ...] | None, list[str]]:
+        value = values[self.column.number]
         arrays = [] if value is None else msgspec.json.decode(value)
-        if len(arrays) > self.at_most:
+        if len(arrays) > self.column.at_most:
             return None, [self.relation]
         arrays.sort(key=itemgetter(0))
-        width = len(self.names)
+        names = tuple(field.name for field in self.column.fields)
+        decoded = [(f.name, d) for f in self.column.fields if (d := self._decoded(f, values)) is not None]
+        width = len(names)
         rows = []
         defects: set[str] = set()
         for array in arrays:
-            row: dict[str, Scalar | None] = dict(zip(self.names, array[1 : 1 + width], strict=True))
-            defects.update(name for name, defect in zip(self.names, array[1 + width :], strict=True) if defect)
-            for name, domain in self.decoded:
+            row: dict[str, Scalar | None] = dict(zip(names, array[1 : 1 + width], strict=True))
+            defects.update(name for name, defect in zip(names, array[1 + width :], strict=True) if defect)
+            for name, domain in decoded:
                 row[name], sound = decode(domain, row[name])
                 if not sound:
                     defects.add(name)
             rows.append(row)
         return tuple(rows), [f"{self.relation}.{name}" for name in sorted(defects)]
 
+    def _decoded(self, field: RelatedField, values: tuple[Any, ...]) -> Domain | None:
+        """Return the domain by which a field's values are read in this record, where they don't come as they are."""
+        full = field.full is not None and field.state is not None and values[field.state] in field.full[0]
+        domain = field.full[1] if full and field.full is not None else field.domain
+        return domain if self.sqlite or domain.kind in _TEXTUAL else None
+
 
 @lru_cache(maxsize=512)
 def _reader_of(statement: Statement, sqlite: bool) -> _Reader:  # noqa: FBT001 -- which of the two databases
+    cells = statement.cells
     return _Reader(
-        presence=statement.presence,
-        paths=tuple(cell.path for cell in statement.cells),
-        decoded=tuple((cell.path, cell.domain) for cell in statement.cells if sqlite or cell.domain.kind in _TEXTUAL),
-        defects=tuple((cell.path, cell.defect) for cell in statement.cells if cell.defect is not None),
-        related=tuple(_related_reader(column, sqlite) for column in statement.related),
+        statement=statement,
+        paths=tuple(cell.path for cell in cells),
+        numbers=tuple(cell.number for cell in cells),
+        decoded=tuple((cell.path, cell.domain) for cell in cells if sqlite or cell.domain.kind in _TEXTUAL),
+        defects=tuple((cell.path, cell.defect) for cell in cells if cell.defect is not None),
+        states=tuple(statement.states.items()),
+        full=tuple(
+            (cell.path, *cell.full, sqlite or cell.full[1].kind in _TEXTUAL) for cell in cells if cell.full is not None
+        ),
+        related=tuple(_RelatedReader(column, sqlite) for column in statement.related),
     )
-
-
-def _related_reader(column: RelatedColumn, sqlite: bool) -> _RelatedReader:  # noqa: FBT001 -- as above
-    names = tuple(name for name, _ in column.fields)
-    decoded = tuple((name, domain) for name, domain in column.fields if sqlite or domain.kind in _TEXTUAL)
-    return _RelatedReader(column.relation, names, decoded, column.at_most)
 
 
 _TEXTUAL = (Kind.DATE, Kind.TIMESTAMP)

@@ -6,11 +6,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine, Inspector
 from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
-from gateway.catalogue import Catalogue, Field, Join, Kind, Relation, Resource
+from gateway.catalogue import Catalogue, Field, Join, Relation, Resource
+from gateway.domains import Kind
 from gateway.errors import ConfigurationError
 
 _TYPES: dict[Kind, tuple[type[sa.types.TypeEngine[Any]], ...]] = {
     Kind.TEXT: (sa.String,),
+    Kind.STATUTE: (sa.String,),
     Kind.CODE: (sa.String,),
     Kind.INTEGER: (sa.Integer,),
     Kind.KEY: (sa.Integer,),
@@ -104,7 +106,7 @@ def _enforced(field: Field, column: sa.engine.interfaces.ReflectedColumn, checke
     """Whether the column's own type keeps to the domain; for what a type can't say, whether a CHECK names it."""
     kept = column["type"]
     match field.domain.kind:
-        case Kind.TEXT:
+        case Kind.TEXT | Kind.STATUTE:
             return isinstance(kept, sa.String) and kept.length is not None and kept.length <= field.domain.most
         case Kind.KEY | Kind.BOOLEAN:
             return True

@@ -10,7 +10,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from gateway.access import AllOf, AnyOf, Compare, Describe, Filter, Lookup, Not, Search, SortKey
-from gateway.catalogue import storable
+from gateway.domains import storable
 from gateway.errors import Code, Malformed
 
 MAX_BODY = 64 * 1024

@@ -155,7 +155,7 @@ def _registered(settings: Settings, agreement: Agreement) -> ec.EllipticCurvePri
 
 def _shape(workload: Workload) -> Shape:
     statement = workload.statement
-    related = [(each.relation, [name for name, _ in each.fields]) for each in statement.related]
+    related = [(each.relation, [field.name for field in each.fields]) for each in statement.related]
     cells = [cell.path for cell in statement.cells]
     return Shape(statement.sql, dict(statement.constants), list(statement.presence), cells, related)
 

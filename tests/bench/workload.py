@@ -12,8 +12,10 @@ from gateway.opaque import Holder, Ids
 from gateway.plan.planner import Plan, Planner
 from gateway.plan.statement import Statement
 from gateway.policy.bundle import Bundle
-from gateway.policy.decide import Deny, View, decide
+from gateway.policy.compose import Deny
+from gateway.policy.decide import decide
 from gateway.policy.tables import Dialect, Parameter
+from gateway.policy.view import View
 
 RESOURCE = "arrests"
 PAGE = 50

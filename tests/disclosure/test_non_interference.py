@@ -20,10 +20,12 @@ from gateway.catalogue import Catalogue
 from gateway.instruments import Filed, Instruments
 from gateway.opaque import Holder, Ids
 from gateway.policy.check import load_checked
-from gateway.policy.decide import Permit, View, decide
+from gateway.policy.compose import Permit
+from gateway.policy.decide import decide, local_day
 from gateway.store import budget_mark
 from tests import world
 from tests.policy import small
+from tests.policy.reference import Law, Seen, law, see
 from tests.policy.small import Case
 from tests.world import Asker, Databases, World, agreement
 
@@ -33,24 +35,24 @@ ROWS = (
     "record.counts.exists(n, n.grade == 'F1' && n.amount > 0) || has(record.verdict)",
     "instruments.exists(i, i.person == record.person && i.kind == 'judicial') || record.code == 'a'",
 )
+SHOW = ["person", "code", "grade", "amount", "verdict.grade", "counts.grade", "counts.amount"]
+PLAIN = {"resource": "cases", "because": "So."}
+RULES: tuple[dict[str, Any], ...] = (
+    {"id": "p0", "permit": "read", "rows": ROWS[0], "show": SHOW, "mask": {"born": "year"}},
+    {"id": "p1", "permit": "read", "rows": ROWS[1], "show": [*SHOW, "born"], "mask": {"counts.name": "first-letter"}},
+    {"id": "p2", "permit": "read", "rows": ROWS[2], "show": ["code", "verdict.grade"], "mask": {"name": "pseudonym"}},
+    {"id": "ask", "permit": "read", "rows": "record.amount >= 2", "show": ["person"], "pointer": "Ask the clerk"},
+    {"id": "gone", "deny": "read", "rows": "record.name == 'b'"},
+    {"id": "never", "deny": "read", "fields": ["at"]},
+    {"id": "young", "deny": "read", "rows": "years_between(record.born, today) < 30", "fields": ["grade", "counts"]},
+    {"id": "coarse", "deny": "read", "rows": "record.cite in lists.offences", "mask": {"code": "first-letter"}},
+)
 POLICY = small.document(
     [
-        {
-            "id": f"p{number}",
-            "permit": "read",
-            "resource": "cases",
-            "rows": rows.replace("'", '"'),
-            "show": ["person", "code", "grade", "amount", "verdict.grade", "counts.grade", "counts.amount"],
-            "mask": {"born": "year"},
-            "because": "So.",
-        }
-        for number, rows in enumerate(ROWS)
-    ]
-    + [
-        {"id": "gone", "deny": "read", "resource": "cases", "rows": 'record.name == "b"', "because": "So."},
-        {"id": "never", "deny": "read", "resource": "cases", "fields": ["name", "counts.name"], "because": "So."},
+        {name: value.replace("'", '"') if name == "rows" else value for name, value in (PLAIN | rule).items()}
+        for rule in RULES
     ],
-    [{"persons": {"at-most": 3, "per": "day"}}],
+    [{"persons": {"at-most": 3, "per": "day"}}, {"notice": "Tell nobody."}, {"report": "small"}],
 )
 
 
@@ -70,7 +72,7 @@ class Pair:
     left: Side
     right: Side
     catalogue: Catalogue
-    view: View
+    law: Law
     ids: Ids
 
 
@@ -85,10 +87,10 @@ def pair(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
     right = dataclasses.replace(sides[1], asker=dataclasses.replace(sides[0].asker, world=sides[1].world))
     bundle = load_checked(policies)
     subject = Subject("one", agreement("one", mission="looking", purposes=frozenset({"looking"})))
-    decision = decide(AccessRequest(subject, Action.READ, "cases", "looking", now()), bundle)
-    assert isinstance(decision, Permit)
+    asked = AccessRequest(subject, Action.READ, "cases", "looking", now())
+    assert isinstance(decide(asked, bundle), Permit)
     ids = Ids(key_files.read(tmp_path / "keys").ids)
-    yield Pair(sides[0], right, bundle.catalogue, decision.view, ids)
+    yield Pair(sides[0], right, bundle.catalogue, law(bundle, local_day(asked, bundle)), ids)
     for side in sides:
         side.world.close()
         side.engine.dispose()
@@ -110,9 +112,9 @@ def _side(name: str, dialect: str, request: pytest.FixtureRequest, tmp_path: Pat
     return Side(made, engine, asker)
 
 
-def seen(pair: Pair, records: Sequence[Case]) -> list[small.Seen]:
+def seen(pair: Pair, records: Sequence[Case]) -> list[Seen]:
     """Return the view by the reference evaluator."""
-    return small.see(pair.view, records, (Instrument("i", WARRANTED, "judicial", "state-judge"),), pair.catalogue)
+    return see(pair.law, records, (Instrument("i", WARRANTED, "judicial", "state-judge"),))
 
 
 # --- a second world ---------------------------------------------------------------------------------------------
@@ -134,27 +136,41 @@ def _kept_equal(pair: Pair, record: Case, other: Case, draw: st.DrawFn) -> list[
     if not seen(pair, [record]):
         gone = draw(st.booleans())
         return [] if gone or seen(pair, [other]) else [other]
-    for name in ("name", "at", "born", "flag"):
+    for name in record.values:
         value = other.values[name]
         if name == "born" and isinstance(record.values["born"], date) and isinstance(value, date):
             value = record.values["born"].replace(month=1, day=draw(st.integers(1, 28)))
-        mixed = dataclasses.replace(record, values={**record.values, name: value})
-        record = _if_same(pair, record, mixed)
-    counts = tuple({**row, "name": other.values["name"], "flag": other.values["flag"]} for row in record.counts)
-    record = _if_same(pair, record, dataclasses.replace(record, counts=counts))
+        record = _if_same(pair, record, dataclasses.replace(record, values={**record.values, name: value}))
+    for name in ("name", "flag", "cite", "grade", "amount"):
+        counts = tuple({**row, name: other.values[name]} for row in record.counts)
+        record = _if_same(pair, record, dataclasses.replace(record, counts=counts))
+    record = _if_same(pair, record, dataclasses.replace(record, counts=other.counts))
     if record.verdict is not None:
         verdict = {**record.verdict, "born": other.values["born"], "flag": other.values["flag"]}
         record = _if_same(pair, record, dataclasses.replace(record, verdict=verdict))
-    return [record]
+    return [_if_same(pair, record, dataclasses.replace(record, verdict=other.verdict))]
 
 
 def _if_same(pair: Pair, record: Case, mixed: Case) -> Case:
-    return mixed if _defects(record) == _defects(mixed) and seen(pair, [record]) == seen(pair, [mixed]) else record
+    same = seen(pair, [record]) == seen(pair, [mixed]) and _defects(pair, record) == _defects(pair, mixed)
+    return mixed if same else record
 
 
-def _defects(record: Case) -> list[str]:
-    """Which shown values are defects of the source: the answer says so, and they are part of what is seen."""
-    return [name for name, value in record.values.items() if name != "name" and isinstance(value, small.Defect)]
+def _defects(pair: Pair, record: Case) -> list[object]:
+    """Which values that are seen are defects of the source: the answer says so, and they are part of what is seen."""
+    (view,) = seen(pair, [record])
+    own = [name for name, value in record.values.items() if name in view.cells and isinstance(value, small.Defect)]
+    counts = view.related.get("counts", ({},))[:1]
+    related = [
+        (number, name)
+        for number, row in enumerate(record.counts)
+        for name, value in row.items()
+        if isinstance(value, small.Defect) and any(name in shown for shown in counts)
+    ]
+    verdict = [
+        n for n, v in (record.verdict or {}).items() if f"verdict.{n}" in view.cells and isinstance(v, small.Defect)
+    ]
+    return [*own, *related, *verdict]
 
 
 # --- a session --------------------------------------------------------------------------------------------------
@@ -171,6 +187,8 @@ FIELDS = (
     "flag",
     "verdict.born",
     "counts.grade",
+    "person",
+    "cite",
     "nope",
 )
 

@@ -1,11 +1,11 @@
 """A small city of its own: a catalogue, tables that hold anything, random records, policies and questions about them.
 
-The reference here knows nothing of SQL: it judges one record at a time.
+`reference` says what a policy comes to here, one record at a time.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 from hypothesis import strategies as st
 
-from gateway.access import Instrument
-from gateway.catalogue import Catalogue, Domain, Field, Kind, Relation, Scalar
-from gateway.policy.condition import RECORD, Facts
-from gateway.policy.decide import View, visible
-from gateway.policy.document import Mask
+from gateway.catalogue import Catalogue, Field
+from gateway.domains import DAYS, Domain, Kind
 
 CATALOGUE = """
 catalogue: small
@@ -34,12 +31,13 @@ resources:
     person: person
     fields:
       person: {column: person, type: key, class: open, enforced: true, required: true}
-      name: {column: name, type: text, most: 12, class: open}
+      name: {column: name, type: text, most: 12, class: open, coarser: [code, grade]}
+      cite: {column: cite, type: statute, most: 24, class: open}
       code: {column: code, type: text, most: 6, class: open, enforced: true, required: true}
       grade: {column: grade, type: code, codes: [F1, F2, M1], class: open}
       amount: {column: amount, type: integer, low: -5, high: 50, class: open}
       flag: {column: flag, type: boolean, class: open}
-      born: {column: born, type: date, class: closed}
+      born: {column: born, type: date, class: closed, age_at: at}
       at: {column: at, type: timestamp, class: closed}
     relations:
       verdict:
@@ -57,21 +55,34 @@ resources:
         key: n_id
         order: amount
         at_most: 5
+        complete_when: flag
         fields:
           grade: {column: grade, type: code, codes: [F1, F2, M1], class: open}
           amount: {column: amount, type: integer, low: -5, high: 50, class: open}
           name: {column: name, type: text, most: 12, class: closed}
+          cite: {column: cite, type: statute, most: 24, class: open}
           flag: {column: flag, type: boolean, class: open}
 """
 
-LIST = """
+WORDS = """
 list: words
 title: Words
-kind: statutes
+kind: words
 source: invented
 confidence: high
 members: [ab, "x'y"]
-sections: [b]
+"""
+
+OFFENCES = """
+list: offences
+title: Offences
+kind: statutes
+source: invented
+confidence: high
+members: ["18.2702.A1"]
+sections: ["18 § 2503"]
+graded:
+  - {grades: [F1], members: [CC2717B2], sections: ["75.3802"]}
 """
 
 EVERYTHING = {
@@ -90,6 +101,7 @@ C = sa.Table(
     sa.Column("id", _INTEGER, primary_key=True, autoincrement=False),
     sa.Column("person", _INTEGER, nullable=False),
     sa.Column("name", sa.Text),
+    sa.Column("cite", sa.Text),
     sa.Column("code", sa.String(6), nullable=False),
     sa.Column("grade", sa.Text),
     sa.Column("amount", sa.BigInteger),
@@ -113,6 +125,7 @@ N = sa.Table(
     sa.Column("grade", sa.Text),
     sa.Column("amount", sa.BigInteger),
     sa.Column("name", sa.Text),
+    sa.Column("cite", sa.Text),
     sa.Column("flag", sa.Boolean),
 )
 
@@ -127,6 +140,7 @@ class Defect:
 _DEFECTS: dict[str, dict[Kind, tuple[object, ...]]] = {
     "sqlite": {
         Kind.TEXT: ("x" * 13, b"\xff", "a\0b"),
+        Kind.STATUTE: ("x" * 25, b"18.2702.A1\xff"),
         Kind.CODE: ("F9", "", 3),
         Kind.INTEGER: (51, -6, "many", 1.5),
         Kind.BOOLEAN: (2, "true"),
@@ -140,6 +154,7 @@ _DEFECTS: dict[str, dict[Kind, tuple[object, ...]]] = {
     },
     "postgresql": {
         Kind.TEXT: ("x" * 13,),
+        Kind.STATUTE: ("18.2702.A1" + "x" * 20,),
         Kind.CODE: ("F9", ""),
         Kind.INTEGER: (51, -6, 2**62),
         Kind.BOOLEAN: (None,),
@@ -167,19 +182,46 @@ class Case:
 TEXTS = st.sampled_from(
     ["", "a", "ab", "AB", "b", "b.1", "b/", "ba", "x'y", "100%", "_", "é", "Ünï", "z\U0001f600", '"', "\\"]
 )
+CITED = st.sampled_from(
+    [
+        *("18.2702.A1", "18 § 2702 §§ A1", "CC2702A1", "18.2702", "18.2702.1.A1", "18.2702A1", "18.2702.a"),
+        *("18.2503", "18 § 2503", "CC2503B", "18.2503.A1", "18 § 2503 §§ Z", "18.2503.1.A", "CC2503.1A", "18.25031"),
+        *("CC2717B2", "18.2717.B2", "75 § 3802 §§ A", "75.3802", "75.38021.A", "CC3802A"),
+        *(
+            "18.2503.A\nB",
+            "18.2503\n",
+            "18.2503.",
+            "18..2503.A",
+            "18.2503-.A",
+            " 18.2503",
+            "18 § 2503 A",
+            "CC",
+            "A",
+            "",
+        ),
+        *("18.2702.Á", "18.2702.[", "٣.2702.A1", "2702A1", "cc2702a1", "18.2702.A1'", "18 § 2503 §§ ", "18.2702.A%"),
+    ]
+)
 VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.TEXT: TEXTS,
+    Kind.STATUTE: CITED,
     Kind.CODE: st.sampled_from(["F1", "F2", "M1"]),
     Kind.INTEGER: st.sampled_from([-5, 0, 1, 2, 50]),
     Kind.BOOLEAN: st.booleans(),
     Kind.DATE: st.sampled_from(
-        [date(1850, 1, 1), date(1984, 2, 29), date(1984, 3, 1), date(1990, 12, 31), date(2199, 12, 31)]
+        [
+            *(date(1850, 1, 1), date(1984, 2, 29), date(1984, 3, 1), date(1990, 12, 31)),
+            *(date(2001, 12, 31), date(2019, 12, 1), date(2199, 12, 31)),
+        ]
     ),
     Kind.TIMESTAMP: st.sampled_from(
         [
             datetime(2014, 3, 9, 6, 59, 59, tzinfo=UTC),
             datetime(2014, 3, 9, 7, tzinfo=UTC),
             datetime(2014, 11, 2, 6, 0, 0, 1, tzinfo=UTC),
+            datetime(2002, 3, 1, 4, 59, 59, tzinfo=UTC),
+            datetime(2002, 3, 1, 5, tzinfo=UTC),
+            datetime(2019, 12, 31, 5, tzinfo=UTC),
         ]
     ),
 }
@@ -236,13 +278,15 @@ _ORDERED = (Kind.TEXT, Kind.INTEGER, Kind.DATE, Kind.TIMESTAMP)
 
 
 @st.composite
-def _comparison(draw: st.DrawFn, variable: str, fields: Mapping[str, Field]) -> str:
+def _comparison(draw: st.DrawFn, variable: str, fields: Mapping[str, Field], *, days: bool = True) -> str:
     name = draw(st.sampled_from([n for n, f in fields.items() if f.domain.kind is not Kind.KEY]))
     kind, reference = fields[name].domain.kind, f"{variable}.{name}"
     forms = ["==", "!=", "in", "has", *(["<", "<=", ">", ">="] if kind in _ORDERED else [])]
     forms += ["truth"] if kind is Kind.BOOLEAN else []
     forms += ["prefix", "list"] if kind is Kind.TEXT else []
-    same = [n for n, f in fields.items() if f.domain.kind is kind and n != name]
+    forms += ["list", "list"] if kind is Kind.STATUTE else []
+    forms += ["day", "years", "years"] if kind in DAYS and days else []
+    same = [n for n, f in fields.items() if f.domain.kind is kind and n != name and kind is not Kind.STATUTE]
     forms += ["field"] if same else []
     form = draw(st.sampled_from(forms))
     match form:
@@ -251,28 +295,41 @@ def _comparison(draw: st.DrawFn, variable: str, fields: Mapping[str, Field]) -> 
         case "truth":
             return reference
         case "in":
-            values = draw(st.lists(VALUES[kind], min_size=1, max_size=3))
+            values = draw(st.lists(_stated(kind), min_size=1, max_size=3))
             return f"{reference} in [{', '.join(_literal(kind, value) for value in values)}]"
         case "prefix":
             prefix = draw(TEXTS.filter(bool))
             return f"{reference}.startsWith({json.dumps(prefix, ensure_ascii=False)})"
         case "list":
-            return f"{reference} in lists.words"
+            return f"{reference} in lists.{'words' if kind is Kind.TEXT else 'offences'}"
+        case "day":
+            day = draw(st.sampled_from(["today", "days_ago(30)", "days_ago(6574)"]))
+            stated = f"midnight({day})" if kind is Kind.TIMESTAMP else day
+            return f"{reference} {draw(st.sampled_from(['==', '<', '>=']))} {stated}"
+        case "years":
+            until = draw(st.sampled_from(["today", "record.at", "record.born", "days_ago(30)"]))
+            operator = draw(st.sampled_from(["==", "!=", "<", "<=", ">", ">="]))
+            return f"years_between({reference}, {until}) {operator} {draw(st.sampled_from([0, 1, 17, 18, 30]))}"
         case "field":
             return f"{reference} == {variable}.{draw(st.sampled_from(same))}"
         case _:
-            return f"{reference} {form} {_literal(kind, draw(VALUES[kind]))}"
+            return f"{reference} {form} {_literal(kind, draw(_stated(kind)))}"
 
 
-def conditions(catalogue: Catalogue, *, instruments: bool = True) -> st.SearchStrategy[str]:
+def _stated(kind: Kind) -> st.SearchStrategy[Any]:
+    """Values that a document can state: a statute must be one."""
+    return st.sampled_from(["18.2702.A1", "CC2503B", "75 § 3802"]) if kind is Kind.STATUTE else VALUES[kind]
+
+
+def conditions(catalogue: Catalogue, *, instruments: bool = True, days: bool = True) -> st.SearchStrategy[str]:
     """Random conditions on a record, as a lawyer would write them."""
     resource = catalogue.resources["cases"]
     counts, verdict = resource.relations["counts"].fields, resource.relations["verdict"].fields
-    one = _comparison("record", resource.fields)
+    one = _comparison("record", resource.fields, days=days)
     leaves = [
         one,
         one,
-        _comparison("record.verdict", verdict),
+        _comparison("record.verdict", verdict, days=days),
         st.sampled_from(["has(record.verdict)", "has(record.counts)", "true", "false"]),
     ]
     if instruments:
@@ -321,32 +378,43 @@ SHOWABLE = (
 )
 
 
+MASKS = {
+    "born": ("year", "age-band"),
+    "name": ("first-letter", "last-four", "pseudonym", "code", "grade"),
+    "code": ("first-letter", "last-four"),
+    "verdict.born": ("year",),
+    "counts.name": ("first-letter", "last-four", "pseudonym"),
+}
+
+
 @st.composite
 def policies(draw: st.DrawFn, catalogue: Catalogue) -> str:
-    """A random document: permits of the same fields, denials of rows, denials of fields."""
-    condition = conditions(catalogue)
-    show = draw(st.lists(st.sampled_from(SHOWABLE), min_size=1, unique=True))
-    mask = draw(st.sampled_from([{}, {"born": "year"}]))
-    rules = [
-        {
-            "id": f"p{i}",
-            "permit": "read",
-            "resource": "cases",
-            "rows": draw(condition),
-            "show": show,
-            "because": "So.",
-        }
-        | ({"mask": mask} if mask else {})
-        for i in range(draw(st.integers(1, 3)))
-    ]
-    rules += [
-        {"id": f"d{i}", "deny": "read", "resource": "cases", "rows": draw(condition), "because": "So."}
-        for i in range(draw(st.integers(0, 2)))
-    ]
-    fields = draw(st.lists(st.sampled_from(SHOWABLE[1:]), max_size=2, unique=True))
-    if fields:
-        rules.append({"id": "f", "deny": "read", "resource": "cases", "fields": fields, "because": "So."})
-    return document(rules)
+    """A random document: permits of different fields, denials of rows, denials and masks of fields in some rows."""
+    condition = conditions(catalogue).filter(lambda text: text != "false")
+    masks = {path: draw(st.sampled_from(forms)) for path, forms in MASKS.items()}
+    shown = st.lists(st.sampled_from(SHOWABLE), min_size=1, unique=True)
+    masked = st.dictionaries(st.sampled_from(sorted(masks)), st.none(), max_size=2).map(
+        lambda chosen: {path: masks[path] for path in chosen}
+    )
+    plain: dict[str, Any] = {"resource": "cases", "because": "So."}
+    alike = draw(st.booleans())
+    first = {"show": draw(shown), "mask": draw(masked)}
+    rules = []
+    for number in range(draw(st.integers(1, 3))):
+        gives = first if alike else {"show": draw(shown), "mask": draw(masked)}
+        rule = plain | gives | {"id": f"p{number}", "permit": "read", "rows": draw(condition)}
+        if draw(st.integers(0, 5)) == 0:
+            rule["pointer"] = f"Ask office {number}"
+        rules.append(rule)
+    if draw(st.booleans()):
+        rules.append(plain | {"id": "gone", "deny": "read", "rows": draw(condition)})
+    for number in range(draw(st.integers(0, 2))):
+        fields = draw(st.lists(st.sampled_from(SHOWABLE[1:]), min_size=1, max_size=3, unique=True))
+        rows = draw(st.one_of(condition, condition, st.just("true")))
+        limit = {"fields": fields} if draw(st.booleans()) else {"mask": draw(masked)}
+        rules.append(plain | {"id": f"f{number}", "deny": "read", "rows": rows} | limit)
+    # An empty `mask` would say nothing; a denial without fields would deny rows.
+    return document([{k: v for k, v in rule.items() if v != {}} for rule in rules])
 
 
 def document(
@@ -371,7 +439,8 @@ def write(root: Path, *documents: str) -> None:
     """Write a directory of policies."""
     (root / "lists").mkdir(parents=True, exist_ok=True)
     (root / "catalogue.yaml").write_text(CATALOGUE, encoding="utf-8")
-    (root / "lists" / "words.yaml").write_text(LIST, encoding="utf-8")
+    (root / "lists" / "words.yaml").write_text(WORDS, encoding="utf-8")
+    (root / "lists" / "offences.yaml").write_text(OFFENCES, encoding="utf-8")
     for text in documents:
         name = json.loads(text)["policy"]
         (root / f"{name}.yaml").write_text(text, encoding="utf-8")
@@ -423,62 +492,6 @@ def _stored(value: Any, kind: Kind, dialect: str) -> object:
     return value
 
 
-# --- the reference ----------------------------------------------------------------------------------------------
-
-
-def _clean(row: Row) -> Row:
-    return {name: None if isinstance(value, Defect) else value for name, value in row.items()}
-
-
-def facts(record: Case, instruments: tuple[Instrument, ...]) -> Facts:
-    """Return what a condition is judged on; a defect is a null."""
-    clean: dict[str, object] = {**_clean(record.values), "person": record.person}
-    clean["verdict"] = None if record.verdict is None else _clean(record.verdict)
-    clean["counts"] = tuple(_clean(row) for row in record.counts)
-    return Facts({RECORD: clean}, instruments)
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a view holds of a record."""
-
-    id: int
-    person: int
-    cells: dict[str, Scalar | None] = field(default_factory=dict)
-    related: dict[str, tuple[Row, ...]] = field(default_factory=dict)
-    present: dict[str, bool] = field(default_factory=dict)
-
-
-def see(view: View, records: Sequence[Case], instruments: tuple[Instrument, ...], catalogue: Catalogue) -> list[Seen]:
-    """Return the view of all records, judged one by one."""
-    return [_seen(view, record, catalogue) for record in records if visible(view, facts(record, instruments))]
-
-
-def _seen(view: View, record: Case, catalogue: Catalogue) -> Seen:
-    resource = catalogue.resources["cases"]
-    seen = Seen(record.id, record.person)
-    for path, _ in resource.paths():
-        relation, _, name = path.rpartition(".")
-        if path not in view.shown and path not in view.masked:
-            continue
-        if relation and resource.relations[relation].many:
-            seen.related[relation] = _ordered(view, record.counts, resource.relations[relation])
-            continue
-        source: Row | None = record.verdict if relation else {**record.values, "person": record.person}
-        if relation:
-            seen.present[relation] = source is not None
-        value = None if source is None else _clean(source)[name]
-        seen.cells[path] = value.year if path in view.masked and value is not None else value
-        assert view.masked.get(path, Mask.YEAR) is Mask.YEAR
-    return seen
-
-
-def _ordered(view: View, rows: tuple[Row, ...], relation: Relation) -> tuple[Row, ...]:
-    """Return the shown fields of related rows; their order is the table's and is compared as a multiset."""
-    shown = [name for name in relation.fields if f"{relation.name}.{name}" in view.shown]
-    return tuple({name: _clean(row)[name] for name in shown} for row in rows)
-
-
 def domain_of(catalogue: Catalogue, path: str) -> Domain:
     """Return a path's domain."""
-    return dict(catalogue.resources["cases"].paths())[path].domain
+    return catalogue.resources["cases"].field(path).domain

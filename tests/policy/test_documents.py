@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.policy.bundle import Bundle, load
-from gateway.policy.check import load_checked
+from gateway.policy.check import check, load_checked
 from gateway.policy.current import Current
 from gateway.strict_yaml import FileError
 from tests.policy import small
@@ -48,8 +48,26 @@ REFUSED = [
     ("resource: cases", "resource: cases\n    purposes: [peeking]", "doc.yaml:11:16", "not one of"),
     ("show: [open]", "show: [opened]", "doc.yaml:14:12", "no class, relation or field"),
     ("show: [open]", "show: []", "doc.yaml:14:5", "at least one"),
-    ("show: [open]", "mask: {name: year}", "doc.yaml:14:12", "masks a date"),
+    ("show: [open]", "mask: {name: year}", "doc.yaml:14:18", "masks a date"),
     ("show: [open]", "mask: {born: decade}", "doc.yaml:14:18", "not one of"),
+    ("show: [open]", "mask: {nothing: year}", "doc.yaml:14:12", "no field of cases"),
+    ("show: [open]", "mask: {code: pseudonym, grade: pseudonym}", "doc.yaml:14:36", "masks a text"),
+    ("show: [open]", "mask: {code: name}", "doc.yaml:14:18", "not one of"),
+    ("show: [open]", "mask: {verdict.born: age-band}", "doc.yaml:14:26", "'age_at'"),
+    ("show: [open]", "fields: [open]", "doc.yaml:14:5", "unknown key 'fields'"),
+    ("permit: read", "permit: detainer-hold", "doc.yaml:8:5", "only 'read' shows fields"),
+    ("record.amount > 3", 'record.cite > "18.2702"', "doc.yaml:13:22", "compared by ==, != or in"),
+    ("record.amount > 3", 'record.cite == "robbery"', "doc.yaml:13:25", "no statute"),
+    ("record.amount > 3", 'record.cite.startsWith("18")', "doc.yaml:13:32", "several spellings"),
+    ("record.amount > 3", "record.cite in lists.words", "doc.yaml:13:30", "a list of statutes is for"),
+    ("record.amount > 3", "record.name in lists.offences", "doc.yaml:13:30", "a list of statutes is for"),
+    ("record.amount > 3", "years_between(record.born, today) < -1", "doc.yaml:13:46", "from 0 to 150"),
+    ("record.amount > 3", "years_between(record.born, today) < record.amount", "doc.yaml:13:52", "a whole number"),
+    ("record.amount > 3", "years_between(record.name, today) < 1", "doc.yaml:13:23", "dates and timestamps"),
+    ("record.amount > 3", "record.born > days_ago(40000)", "doc.yaml:13:32", "from 0 to 36500"),
+    ("record.amount > 3", "record.born > days_ago(record.amount)", "doc.yaml:13:32", "written out"),
+    ("record.amount > 3", "record.name == today", "doc.yaml:13:25", "a date is compared"),
+    ("record.amount > 3", "record.born == midnight(today)", "doc.yaml:13:22", "no matching overload"),
     ("record.grade", "record.grad", "doc.yaml:12:13", "undefined field 'grad'"),
     ("record.amount > 3", 'record.amount > "3"', "doc.yaml:13:24", "no matching overload"),
     ("record.amount > 3", "record.amount > 99", "doc.yaml:13:26", "can never occur"),
@@ -116,15 +134,14 @@ def rule(name: str, **changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "second",
     [
-        rule("b", show=["closed"]),
-        rule("b", mask={"born": "year"}),
-        {"id": "b", "deny": "read", "resource": "cases", "fields": ["name"], "rows": "record.flag", "because": "So."},
+        rule("b", mask={"born": "age-band"}),
+        {"id": "b", "deny": "read", "resource": "cases", "mask": {"born": "age-band"}, "because": "So."},
     ],
 )
-def test_cells_that_would_depend_on_the_row_are_refused_at_load(tmp_path: Path, second: dict[str, Any]) -> None:
-    """Two rules that can apply together must show the same fields; the message names both, and what to do."""
-    small.write(tmp_path, small.document([rule("a"), second]))
-    with pytest.raises(FileError, match="cells that depend on the row") as refused:
+def test_two_forms_of_one_field_are_refused_at_load(tmp_path: Path, second: dict[str, Any]) -> None:
+    """Neither a year nor a band of ages is finer than the other; the message names both rules, and what to do."""
+    small.write(tmp_path, small.document([rule("a", mask={"born": "year"}), second]))
+    with pytest.raises(FileError, match="neither is finer") as refused:
         load_checked(tmp_path)
     assert "doc/a" in str(refused.value)
     assert "doc/b" in str(refused.value)
@@ -137,15 +154,68 @@ EARLIER = {"effective": {"from": "1990-01-01", "until": "2000-01-01"}}
 @pytest.mark.parametrize("apart", [OTHERS, EARLIER])
 def test_rules_that_never_meet_may_differ(tmp_path: Path, apart: dict[str, Any]) -> None:
     """Other subjects or other dates keep two rules apart."""
-    first = json.loads(small.document([rule("a")])) | {"subjects": 'subject.agency == "A"'}
-    second = json.loads(small.document([rule("b", show=["closed"])], name="other")) | first | apart
-    second |= {"policy": "other", "rules": [rule("b", show=["closed"])]}
-    small.write(tmp_path, json.dumps(first), json.dumps(second))
+    first = json.loads(small.document([rule("a", mask={"born": "year"})])) | {"subjects": 'subject.agency == "A"'}
+    second = json.loads(small.document([], name="other")) | {
+        "subjects": first["subjects"],
+        "rules": [rule("b", mask={"born": "age-band"})],
+    }
+    small.write(tmp_path, json.dumps(first), json.dumps(second | apart))
     load_checked(tmp_path)
-    second |= {"subjects": first["subjects"], "effective": first["effective"]}
     small.write(tmp_path, json.dumps(second))
     with pytest.raises(FileError, match="can apply together"):
         load_checked(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ('record.grade == "F1" && record.grade == "F2"', "can never be true"),
+        ('record.grade in ["F1", "F2"] && !(record.grade in ["F1", "F2", "M1"])', "can never be true"),
+        ('record.grade != "F1" && record.grade != "F2" && record.grade != "M1"', "can never be true"),
+        ("record.amount > 3 && record.amount < 3", "can never be true"),
+        ("record.amount > 50", "can never be true"),
+        ("!has(record.amount) && record.amount < 3", "can never be true"),
+        ('!has(record.verdict) && record.verdict.grade == "F1"', "can never be true"),
+        ("record.flag && !record.flag", "can never be true"),
+        ('record.counts.exists(n, n.grade == "F1" && n.grade == "F2")', "can never be true"),
+        ('has(record.born) && !(record.grade in ["F1"] || true)', "can never be true"),
+        ("false", "can never be true"),
+    ],
+)
+def test_a_permit_that_nothing_can_meet_is_refused(tmp_path: Path, rows: str, why: str) -> None:
+    """What contradicts itself was meant otherwise."""
+    small.write(tmp_path, small.document([rule("a", rows=rows)]))
+    with pytest.raises(FileError, match=why):
+        load_checked(tmp_path)
+
+
+DENIES_ROWS = {"id": "d", "deny": "read", "resource": "cases", "because": "So."}
+
+
+@pytest.mark.parametrize(
+    ("rules", "why"),
+    [
+        ([rule("a", rows='record.grade == "F1" || record.grade != "F1"')], "can never be false"),
+        ([rule("a"), DENIES_ROWS | {"rows": "record.flag && !record.flag"}], "matches the unknown only"),
+        (
+            [rule("a", rows='record.grade == "F1"'), DENIES_ROWS | {"rows": 'record.grade in ["F1", "F2"]'}],
+            "opens nothing",
+        ),
+        ([rule("a"), DENIES_ROWS], "opens nothing"),
+        ([rule("a", show=["name"]), DENIES_ROWS | {"fields": ["name"]}], "shows nothing"),
+    ],
+)
+def test_what_is_useless_is_warned_of(tmp_path: Path, rules: list[dict[str, Any]], why: str) -> None:
+    """A useless rule does no harm, but nobody writes one on purpose."""
+    small.write(tmp_path, small.document(rules))
+    warnings = check(load(tmp_path))
+    assert [warning for warning in warnings if why in warning.message], warnings
+    assert all(warning.place.file == "doc.yaml" for warning in warnings)
+
+
+def test_the_shipped_policy_has_nothing_useless() -> None:
+    """No warning stands against the documents that ship."""
+    assert check(load(POLICIES)) == ()
 
 
 def test_documents_are_live_by_date_status_and_replacement() -> None:

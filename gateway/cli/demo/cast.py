@@ -12,6 +12,7 @@ from gateway.cli.client import make_key_pair
 from gateway.identity import tokens
 from gateway.identity.clients import Clients as Register
 from gateway.instruments import Filed, Instruments
+from gateway.policy.lists import Offences
 from gateway.policy.lists import load as load_list
 from gateway.seed import schema
 from gateway.settings import Settings
@@ -94,6 +95,8 @@ def file_instruments(settings: Settings) -> int:
 def _convicted(settings: Settings) -> list[int]:
     """Return persons whose release conviction meets the standard, in the order of their keys."""
     named, _ = load_list(settings.policies / "lists" / f"{LIST}.yaml", settings.policies)
+    statutes = named.statutes if isinstance(named, Offences) else ()
+    spellings = [spelling for statute in statutes for spelling in statute.spellings()]
     table = {name: schema.metadata.tables[name] for name in ("arrest", "release_conviction")}
     arrest, conviction = table["arrest"], table["release_conviction"]
     statement = (
@@ -102,7 +105,7 @@ def _convicted(settings: Settings) -> list[int]:
         .join(conviction, conviction.c.arrest_id == arrest.c.arrest_id)
         .where(
             conviction.c.grade.in_(["H1", "H2", "F1", "F2"]),
-            conviction.c.statute.in_(named.values),
+            conviction.c.statute.in_(spellings),
             arrest.c.record_status == "active",
         )
         .order_by(arrest.c.person_id)

@@ -13,7 +13,8 @@ from gateway.cli.demo.cast import agreement_of
 from gateway.cli.demo.step import expect
 from gateway.policy.bundle import Bundle
 from gateway.policy.check import load_checked
-from gateway.policy.decide import Deny, Permit, applicable, decide
+from gateway.policy.compose import Deny, Permit
+from gateway.policy.decide import applicable, decide
 from gateway.settings import Settings
 
 CLOSING = "hold-standard-on-data"
@@ -91,7 +92,7 @@ def _seen(survey: Survey, bundle: Bundle, name: str, day: date, named: frozenset
             return Seen(0, 0, frozenset(), frozenset(), frozenset(), f"denied: {code}")
         case Permit(view):
             records, persons = survey.count(RESOURCE, view, agreement.agency, request.purpose, day)
-            return Seen(records, persons, view.shown, frozenset(view.masked), frozenset(view.withheld))
+            return Seen(records, persons, view.shown, view.masked, frozenset(view.withheld))
 
 
 def _print_table(bundle: Bundle, seen: dict[str, list[Seen]]) -> None:
