@@ -42,6 +42,7 @@ agreement = Table(
     Column("starts", sa.Date, nullable=False),
     Column("until", sa.Date),
     Column("state", sa.String(20), nullable=False),
+    Column("certifications", sa.JSON, nullable=False),
 )
 
 client = Table(

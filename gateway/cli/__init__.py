@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from gateway.cli import audit, client, demo, instrument, policy, seed, serve
+from gateway.cli import agreement, audit, client, demo, instrument, policy, seed, serve
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.strict_yaml import FileError
 
@@ -39,6 +39,7 @@ for command in (
     demo.demo,
     seed.seed,
     client.client,
+    agreement.agreement,
     instrument.instrument,
     policy.policy,
     audit.audit,

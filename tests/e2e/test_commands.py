@@ -54,6 +54,40 @@ def test_a_clients_life(settings: dict[str, str], tmp_path: Path) -> None:
     assert "Officer Sealed" not in shown
 
 
+def test_an_agreements_life(settings: dict[str, str], tmp_path: Path) -> None:
+    """Suspended, resumed, renewed, certified, terminated: each a version, each in the log, the last for good."""
+    done(["client", "keygen", str(tmp_path / "key")], settings)
+    scan = tmp_path / "signed.pdf"
+    scan.write_bytes(b"a scan")
+    add = ["client", "add", "hsi", "--agency", "ICE", "--component", "HSI", "--ori", "PATEST003"]
+    add += [
+        "--mission",
+        "immigration-enforcement",
+        "--no-criminal-justice-agency",
+        "--purpose",
+        "criminal-investigation",
+    ]
+    done([*add, "--from", "2020-01-01", "--until", "2027-01-01", "--key", str(tmp_path / "key.pub.pem")], settings)
+    of = ["hsi-agreement", "--by", "Officer Sealed"]
+    assert done(["agreement", "suspend", *of], settings) == "hsi-agreement is suspended, version 2\n"
+    assert "is suspended, not in-force" in done(["agreement", "suspend", *of], settings, 2)
+    assert done(["agreement", "resume", *of], settings) == "hsi-agreement is in-force, version 3\n"
+    assert "runs until 2027-01-01 already" in done(["agreement", "renew", *of, "--until", "2026-12-31"], settings, 2)
+    assert "version 4" in done(["agreement", "renew", *of, "--until", "2028-01-01"], settings)
+    certify = ["agreement", "certify", *of, "--text", "no-onward-transfer/1", "--signer", "A. Signer", "--signed"]
+    certify += ["2026-01-01", "--expires", "2027-01-01", "--document", str(scan)]
+    assert "no purpose" in done([*certify, "--purpose", "peeking"], settings, 2)
+    assert "version 5" in done([*certify, "--purpose", "criminal-investigation"], settings)
+    assert "certified 'no-onward-transfer/1'" in done(["agreement", "list"], settings)
+    assert done(["agreement", "terminate", *of], settings) == "hsi-agreement is terminated, version 6\n"
+    assert "never taken up again" in done(["agreement", "resume", *of], settings, 2)
+    assert "no agreement nothing" in done(["agreement", "suspend", "nothing"], settings, 2)
+    shown = done(["audit", "show", "--json"], settings)
+    assert [f'"agreement-{s}"' in shown for s in ("suspend", "resume", "renew", "certify", "terminate")] == [True] * 5
+    assert "A. Signer" not in shown
+    done(["audit", "verify"], settings)
+
+
 def test_an_instruments_life_leaves_a_log_that_verifies(settings: dict[str, str], tmp_path: Path) -> None:
     """One officer records, another confirms; the log verifies after it, and against a checkpoint from before."""
     kept = tmp_path / "checkpoint"
