@@ -1,0 +1,133 @@
+"""Judges one case: by the very bytes that a client would get, and by the record-side reading, which must agree."""
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from gateway.access import Action
+from gateway.cases.answer import Answer, answer
+from gateway.cases.body import present
+from gateway.cases.document import Allowed, Case, Expected, Refused, Shown
+from gateway.cases.verdict import ROW, Difference, Mismatch, Verdict, about_decision, about_row, compare
+from gateway.errors import Code
+from gateway.policy.bundle import Bundle
+from gateway.policy.condition import TRUE, Facts, evaluate
+from gateway.policy.decide import Deny, Permit, applicable, decide, local_day, visible
+from gateway.policy.document import Rule
+
+
+def judge(case: Case, bundle: Bundle) -> Verdict:
+    """Judge a case under a bundle; raise FileError where its records can't stand together."""
+    match case.outcome:
+        case Refused(code):
+            mismatches = _judge_refusal(case, code, bundle)
+        case Shown():
+            mismatches = _judge_reading(case, case.outcome, bundle)
+        case Allowed():
+            mismatches = _judge_act(case, case.outcome, bundle)
+        case _:
+            assert_never(case.outcome)
+    return Verdict(case, mismatches)
+
+
+def concerned(case: Case, bundle: Bundle) -> tuple[Rule, ...]:
+    """Return the rules that take part in a case's decision."""
+    day = local_day(case.request(bundle.catalogue), bundle)
+    documents = applicable(bundle.live(day, case.proposed), case.subject.attributes())
+    return tuple(
+        rule
+        for document in documents
+        for rule in document.rules
+        if rule.action is case.action
+        and rule.resource == case.resource.name
+        and (rule.purposes is None or case.purpose in rule.purposes)
+    )
+
+
+def matches(rule: Rule, facts: Facts) -> bool:
+    """Whether a rule matches a record: a permit where its condition is true, a deny where it is not false."""
+    truth = evaluate(rule.rows, facts)
+    return truth is True if rule.permits else truth is not False
+
+
+def _judge_refusal(case: Case, code: Code, bundle: Bundle) -> tuple[Mismatch, ...]:
+    refused = _refusal(case, bundle)
+    return () if refused == code else (about_decision(f"deny: {code}", _told(refused)),)
+
+
+def _told(refused: Code | None) -> str:
+    return "permit" if refused is None else f"deny: {refused}"
+
+
+def _refusal(case: Case, bundle: Bundle) -> Code | None:
+    """Return the code with which a case is refused whole."""
+    if case.action is Action.READ:
+        decision = decide(case.request(bundle.catalogue), bundle, case.proposed)
+        return decision.code if isinstance(decision, Deny) else None
+    rules = concerned(case, bundle)
+    if any(not rule.permits and rule.rows == TRUE for rule in rules):
+        return Code.DENIED_BY_RULE
+    return None if any(rule.permits for rule in rules) else Code.NO_RULE
+
+
+# --- acts: notices and holds ------------------------------------------------------------------------------------
+
+
+def _judge_act(case: Case, allowed: Allowed, bundle: Bundle) -> tuple[Mismatch, ...]:
+    refused = _refusal(case, bundle)
+    if refused is not None:
+        return (about_decision("permit", _told(refused)),)
+    rules = concerned(case, bundle)
+    found = []
+    for record in case.given:
+        matching = [rule for rule in rules if matches(rule, record.facts(case.instruments))]
+        got = bool(matching) and all(rule.permits for rule in matching)
+        if got != (record in allowed.records):
+            words = {True: f"{case.action} permitted", False: f"{case.action} not permitted"}
+            found.append(about_row(record.name, words[not got], words[got]))
+    return tuple(found)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def _judge_reading(case: Case, shown: Shown, bundle: Bundle) -> tuple[Mismatch, ...]:
+    decision = decide(case.request(bundle.catalogue), bundle, case.proposed)
+    if isinstance(decision, Deny):
+        return (about_decision("permit", _told(decision.code)),)
+    got = answer(case, decision, bundle)
+    return (*_compare(case, shown, got), *_disagreements(case, decision, got))
+
+
+def _compare(case: Case, shown: Shown, got: Answer) -> Iterator[Mismatch]:
+    wanted = {expected.record.name: expected for expected in shown.records}
+    for record in case.given:
+        name = record.name
+        if name in wanted and name in got.bodies:
+            mismatch = compare(name, wanted[name].body, got.bodies[name])
+            found = [] if mismatch is None else [mismatch]
+            yield from (*found, *_not_withheld(wanted[name], got))
+        elif name in wanted:
+            yield about_row(name, "shown", "hidden")
+        elif name in got.bodies:
+            leaked = compare(name, {}, got.bodies[name])
+            differences = () if leaked is None else leaked.differences
+            yield Mismatch(name, (Difference(ROW, "hidden", "shown"), *differences))
+
+
+def _not_withheld(expected: Expected, got: Answer) -> Iterator[Mismatch]:
+    record = got.records[expected.record.name]
+    there = [path for path in expected.withheld if present(path, record)]
+    if there:
+        yield Mismatch(expected.record.name, tuple(Difference(path, "withheld", "there, or null") for path in there))
+
+
+def _disagreements(case: Case, permit: Permit, got: Answer) -> Iterator[Mismatch]:
+    """Hold the answer against the evaluator: if the two differ, one of them has a fault, whatever is expected."""
+    for record in case.given:
+        by_evaluator = visible(permit.view, record.facts(case.instruments))
+        if by_evaluator != (record.name in got.records):
+            words = {True: "shown", False: "hidden"}
+            differs = Difference(
+                "(two readings)", f"{words[by_evaluator]} by the evaluator", f"{words[not by_evaluator]} by SQL"
+            )
+            yield Mismatch(record.name, (differs,))
