@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from gateway.cases.record import NamedRecord
+from gateway.cases.record import NamedRecord, refuse_null
 from gateway.catalogue import Catalogue, Domain, Field, Kind, OutOfDomainError, Resource, Scalar
 from gateway.strict_yaml import FileError, Text, as_mapping
 from gateway.strict_yaml import Mapping as Written
@@ -92,6 +92,7 @@ def _shown_row(path: str, row: Mapping[str, Any], fields: Mapping[str, Field]) -
 
 def _written(text: Text, domain: Domain) -> object:
     """Read a value as an answer would show it: a date may be masked to its year."""
+    refuse_null(text)
     match domain.kind:
         case Kind.INTEGER | Kind.KEY:
             return text.integer()

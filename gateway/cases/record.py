@@ -52,9 +52,7 @@ def resource_of(spec: Written, catalogue: Catalogue) -> Resource:
 
 def scalar(text: Text, domain: Domain) -> Scalar:
     """Read a value of a domain."""
-    # Nulls are left out: a bare `null` would be four letters in one field and refused in another.
-    if text.value in ("null", "~"):
-        raise FileError(text.place, "a null is written by leaving the field out")
+    refuse_null(text)
     try:
         match domain.kind:
             case Kind.INTEGER | Kind.KEY:
@@ -65,6 +63,12 @@ def scalar(text: Text, domain: Domain) -> Scalar:
                 return domain.parse(text.value)
     except OutOfDomainError as error:
         raise FileError(text.place, str(error)) from None
+
+
+def refuse_null(text: Text) -> None:
+    """Refuse a bare null, which would be four letters in one field and out of its domain in another."""
+    if text.value in ("null", "~"):
+        raise FileError(text.place, "a null is written by leaving the field out")
 
 
 def _record(name: str, spec: Written, resource: Resource, own_key: int) -> NamedRecord:

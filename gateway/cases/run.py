@@ -12,6 +12,7 @@ from gateway.policy.bundle import Bundle
 from gateway.policy.check import load_checked
 from gateway.policy.condition import TRUE
 from gateway.policy.document import Rule
+from gateway.strict_yaml import FileError, Place
 
 _SUFFIX = "_test.yaml"
 
@@ -87,7 +88,15 @@ def run(root: Path, names: Iterable[str] = ()) -> Report:
 
 
 def _files(root: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in root.glob(f"*{_SUFFIX}")}
+    """Read the files of tests: the only place here that opens a file."""
+    return {path.name: _content(path) for path in root.glob(f"*{_SUFFIX}")}
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(Place(path.name, 1, 1), f"the file can't be read: {error.strerror}") from None
 
 
 def _coverage(suite: Suite, bundle: Bundle) -> Iterator[Coverage]:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -51,13 +50,17 @@ def _tell(report: Report) -> None:
 
 
 def _tell_mismatch(mismatch: Mismatch) -> None:
-    rows = [(d.what, d.expected or _ABSENT, d.got or _ABSENT) for d in mismatch.differences]
+    rows = [(d.what, _told(d.expected), _told(d.got)) for d in mismatch.differences]
     table = [(mismatch.about, "expected", "got"), *rows]
     first, second = (max(len(row[column]) for row in table) for column in (0, 1))
     for what, expected, got in table:
         click.echo(f"        {what:{first}}  {expected:{second}}  {got}")
     if mismatch.alike:
         click.echo(f"        as expected: {', '.join(mismatch.alike)}")
+
+
+def _told(value: str | None) -> str:
+    return _ABSENT if value is None else value
 
 
 def _lack(cover: Coverage) -> str:
@@ -86,7 +89,5 @@ def _json_verdict(verdict: Verdict) -> dict[str, object]:
 
 
 def _json_mismatch(mismatch: Mismatch) -> dict[str, object]:
-    differences: Iterable[dict[str, object]] = (
-        {"what": d.what, "expected": d.expected, "got": d.got} for d in mismatch.differences
-    )
-    return {"about": mismatch.about, "differences": list(differences), "as_expected": list(mismatch.alike)}
+    differences = [{"what": d.what, "expected": d.expected, "got": d.got} for d in mismatch.differences]
+    return {"about": mismatch.about, "differences": differences, "as_expected": list(mismatch.alike)}
