@@ -1,6 +1,7 @@
 """The answer to a case that reads: the bytes that a client would get, and what they hold of each record."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,28 +25,30 @@ _IDS_KEY_BYTES = 64
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer's records by their names, as the JSON has them and as bodies that can be compared."""
+    """How often the answer holds each record, by name; the records as the JSON has them; bodies to be compared."""
 
+    times: Mapping[str, int]
     records: Mapping[str, Mapping[str, Any]]
     bodies: Mapping[str, Body]
 
 
 def answer(case: Case, permit: Permit, bundle: Bundle) -> Answer:
     """Plan, query and render, over a database that holds the case's records alone; then read the bytes."""
-    search = Search(case.resource.name, case.purpose, None, None, (), (), max(1, len(case.given)), None)
+    search = Search(case.resource.name, case.purpose, None, None, (), (), len(case.given), None)
     plan = Planner(case.resource, Dialect.SQLITE).search(permit.view, search, case.instruments, None)
     with database(case.resource, case.given) as (records, names):
         rows = records.query(plan)
     ids = Ids(os.urandom(_IDS_KEY_BYTES))
     renderer = Renderer(ids, case.resource, case.subject.client, case.purpose)
     content = renderer.search(Page(rows, plan.fields, None), permit, Policy(bundle.digest, permit.rules, None))
-    found: dict[str, dict[str, Any]] = {}
     holder = Holder(case.subject.client, case.purpose, case.resource.name)
-    for record in msgspec.json.decode(content)["records"]:
-        # An id that no record has is a fault of the gateway, and ends the run.
-        key = ids.reveal(record.pop("id"), holder)
-        found[names[-1 if key is None else key]] = record
-    return Answer(found, {name: _body(record, case, ids) for name, record in found.items()})
+    answers = msgspec.json.decode(content)["records"]
+    shown = [(names[ids.reveal(record.pop("id"), holder)], record) for record in answers]
+    return Answer(
+        times=Counter(name for name, _ in shown),
+        records=dict(shown),
+        bodies={name: _body(record, case, ids) for name, record in shown},
+    )
 
 
 def _body(record: Mapping[str, Any], case: Case, ids: Ids) -> Body:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from gateway.cases.record import NamedRecord, refuse_null
-from gateway.catalogue import Catalogue, Domain, Field, Kind, OutOfDomainError, Resource, Scalar
+from gateway.cases.record import NamedRecord, refuse_null, scalar
+from gateway.catalogue import Catalogue, Domain, Field, Kind, Resource, Scalar
 from gateway.strict_yaml import FileError, Text, as_mapping
 from gateway.strict_yaml import Mapping as Written
 
@@ -100,20 +100,17 @@ def _written(text: Text, domain: Domain) -> object:
             return text.boolean()
         case Kind.DATE if not _DATE_OR_LESS.fullmatch(text.value):
             raise FileError(text.place, f"'{text.value}' is no date, nor a year")
-        case Kind.DATE | Kind.TIMESTAMP:
-            return int(text.value) if text.value.isdecimal() else _shown(text.value, domain)
+        case Kind.DATE:
+            return int(text.value) if text.value.isdecimal() else text.value
+        case Kind.TIMESTAMP:
+            return _plain(scalar(text, domain))
         case _:
             return text.value
 
 
 def _shown(value: object, domain: Domain) -> object:
     """Bring moments, which can be written in several ways, to one form."""
-    if domain.kind is not Kind.TIMESTAMP:
-        return value
-    try:
-        return _plain(domain.parse(value))
-    except OutOfDomainError:
-        return value
+    return _plain(domain.parse(value)) if domain.kind is Kind.TIMESTAMP and value is not None else value
 
 
 def _plain(value: Scalar | None) -> object:

@@ -19,16 +19,17 @@ _FIRST_KEY = OWN_KEYS + 2**32
 
 
 @contextmanager
-def database(resource: Resource, given: Sequence[NamedRecord]) -> Iterator[tuple[Records, Mapping[int, str]]]:
+def database(resource: Resource, given: Sequence[NamedRecord]) -> Iterator[tuple[Records, Mapping[Scalar | None, str]]]:
     """Build the database, and open it as the gateway opens any; tell which key is whose record."""
     tables = _Tables(resource)
-    keys = {tables.add(record): record.name for record in given}
+    for record in given:
+        tables.add(record)
     with tempfile.TemporaryDirectory(prefix="gateway-case-") as directory:
         path = Path(directory) / "arrests.db"
         tables.write(path)
         records = Records(f"sqlite:///{path}", _TIMEOUT)
         try:
-            yield records, keys
+            yield records, tables.names
         finally:
             records.engine.dispose()
 
@@ -41,12 +42,15 @@ class _Tables:
         self._columns = _columns(resource)
         self._rows: dict[tuple[str, str, int], dict[str, Scalar | None]] = {}
         self._keys = count(_FIRST_KEY)
+        self.names: dict[Scalar | None, str] = {}
 
-    def add(self, record: NamedRecord) -> int:
-        """Add a record with its joined and related rows; return its key."""
+    def add(self, record: NamedRecord) -> None:
+        """Add a record with its joined and related rows."""
         resource = self._resource
-        own = _own(resource.table, resource.fields, record.values)
+        own = _own(record, resource.table, resource.fields, record.values)
         row = {resource.key: next(self._keys), resource.person: next(self._keys), **own}
+        if row[resource.key] in self.names:
+            raise FileError(record.place, f"'{record.name}' has the key of '{self.names[row[resource.key]]}'")
         key = self._put(record, resource.table, resource.key, row, resource.joins, resource.fields, record.values)
         for name, values in record.ones.items():
             if values is not None:
@@ -54,7 +58,7 @@ class _Tables:
         for name, rows in record.many.items():
             for values in rows:
                 self._relate(record, resource.relations[name], key, values)
-        return key
+        self.names[key] = record.name
 
     def write(self, path: Path) -> None:
         """Write everything; columns have no type, so that each value is kept as it is."""
@@ -68,7 +72,7 @@ class _Tables:
                 connection.execute(f"INSERT INTO {_quoted(table)} ({names}) VALUES ({marks})", values)
 
     def _relate(self, record: NamedRecord, relation: Relation, key: int, values: Values) -> None:
-        own = _own(relation.table, relation.fields, values)
+        own = _own(record, relation.table, relation.fields, values)
         row = {relation.key: next(self._keys), **own, relation.match: key}
         self._put(record, relation.table, relation.key, row, relation.joins, relation.fields, values)
 
@@ -84,7 +88,7 @@ class _Tables:
     ) -> int:
         """Put a row, and for each join the row of its own, whose key the first names."""
         for join in joins:
-            joined = _own(join.alias, fields, values)
+            joined = _own(record, join.alias, fields, values)
             reference = row.setdefault(join.on, next(self._keys))
             if isinstance(reference, int):
                 self._merge(record, join.table, join.key, {**joined, join.key: reference})
@@ -94,8 +98,8 @@ class _Tables:
 
     def _merge(self, record: NamedRecord, table: str, key: str, row: dict[str, Scalar | None]) -> int:
         number = row[key]
-        if not isinstance(number, int):
-            raise FileError(record.place, f"a row of '{table}' needs its key '{key}'")
+        if not isinstance(number, int) or number < 1:
+            raise FileError(record.place, f"a row of '{table}' needs its key '{key}', a number from 1 on")
         kept = self._rows.setdefault((table, key, number), {})
         for column, value in row.items():
             if kept.setdefault(column, value) != value:
@@ -107,9 +111,13 @@ class _Tables:
         return number
 
 
-def _own(alias: str, fields: Mapping[str, Field], values: Values) -> Values:
+def _own(record: NamedRecord, alias: str, fields: Mapping[str, Field], values: Values) -> Values:
     """Return the values by column that are kept in one table."""
-    return {field.column.name: values[name] for name, field in fields.items() if field.column.table == alias}
+    kept: Values = {}
+    for name, field in fields.items():
+        if field.column.table == alias and kept.setdefault(field.column.name, values[name]) != values[name]:
+            raise FileError(record.place, f"'{name}' shares its column with another field, and must say the same")
+    return kept
 
 
 def _columns(resource: Resource) -> dict[str, set[str]]:

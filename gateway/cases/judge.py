@@ -1,12 +1,11 @@
 """Judges one case: by the very bytes that a client would get, and by the record-side reading, which must agree."""
 
 from collections.abc import Iterator
-from typing import assert_never
 
 from gateway.access import Action
 from gateway.cases.answer import Answer, answer
 from gateway.cases.body import present
-from gateway.cases.document import Allowed, Case, Expected, Refused, Shown
+from gateway.cases.document import Allowed, Case, Refused, Shown
 from gateway.cases.verdict import ROW, Difference, Mismatch, Verdict, about_decision, about_row, compare
 from gateway.errors import Code
 from gateway.policy.bundle import Bundle
@@ -19,14 +18,11 @@ def judge(case: Case, bundle: Bundle) -> Verdict:
     """Judge a case under a bundle; raise FileError where its records can't stand together."""
     match case.outcome:
         case Refused(code):
-            mismatches = _judge_refusal(case, code, bundle)
+            return Verdict(case, _judge_refusal(case, code, bundle))
         case Shown():
-            mismatches = _judge_reading(case, case.outcome, bundle)
+            return Verdict(case, _judge_reading(case, case.outcome, bundle))
         case Allowed():
-            mismatches = _judge_act(case, case.outcome, bundle)
-        case _:
-            assert_never(case.outcome)
-    return Verdict(case, mismatches)
+            return Verdict(case, _judge_act(case, case.outcome, bundle))
 
 
 def concerned(case: Case, bundle: Bundle) -> tuple[Rule, ...]:
@@ -103,31 +99,27 @@ def _compare(case: Case, shown: Shown, got: Answer) -> Iterator[Mismatch]:
     for record in case.given:
         name = record.name
         if name in wanted and name in got.bodies:
-            mismatch = compare(name, wanted[name].body, got.bodies[name])
-            found = [] if mismatch is None else [mismatch]
-            yield from (*found, *_not_withheld(wanted[name], got))
+            differences, alike = compare(wanted[name].body, got.bodies[name])
+            told = {difference.what for difference in differences}
+            there = [p for p in wanted[name].withheld if p not in told and present(p, got.records[name])]
+            differences += tuple(Difference(path, "withheld", "there, if only as null") for path in there)
+            if differences:
+                yield Mismatch(name, differences, alike)
         elif name in wanted:
             yield about_row(name, "shown", "hidden")
         elif name in got.bodies:
-            leaked = compare(name, {}, got.bodies[name])
-            differences = () if leaked is None else leaked.differences
-            yield Mismatch(name, (Difference(ROW, "hidden", "shown"), *differences))
-
-
-def _not_withheld(expected: Expected, got: Answer) -> Iterator[Mismatch]:
-    record = got.records[expected.record.name]
-    there = [path for path in expected.withheld if present(path, record)]
-    if there:
-        yield Mismatch(expected.record.name, tuple(Difference(path, "withheld", "there, or null") for path in there))
+            leaked, _ = compare({}, got.bodies[name])
+            yield Mismatch(name, (Difference(ROW, "hidden", "shown"), *leaked))
 
 
 def _disagreements(case: Case, permit: Permit, got: Answer) -> Iterator[Mismatch]:
     """Hold the answer against the evaluator: if the two differ, one of them has a fault, whatever is expected."""
     for record in case.given:
-        by_evaluator = visible(permit.view, record.facts(case.instruments))
-        if by_evaluator != (record.name in got.records):
-            words = {True: "shown", False: "hidden"}
-            differs = Difference(
-                "(two readings)", f"{words[by_evaluator]} by the evaluator", f"{words[not by_evaluator]} by SQL"
-            )
-            yield Mismatch(record.name, (differs,))
+        expected, times = visible(permit.view, record.facts(case.instruments)), got.times.get(record.name, 0)
+        if times != int(expected):
+            by_evaluator = f"{_times(int(expected))} by the evaluator"
+            yield Mismatch(record.name, (Difference("(two readings)", by_evaluator, f"{_times(times)} by SQL"),))
+
+
+def _times(times: int) -> str:
+    return {0: "hidden", 1: "shown"}.get(times, f"shown {times} times")

@@ -49,15 +49,13 @@ def about_row(record: str, expected: str, got: str) -> Mismatch:
     return Mismatch(record, (Difference(ROW, expected, got),))
 
 
-def compare(record: str, expected: Body, got: Body) -> Mismatch | None:
-    """Compare two bodies value by value."""
+def compare(expected: Body, got: Body) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
+    """Compare two bodies value by value; return what differs, and the paths that are alike."""
     paths = list(dict.fromkeys((*expected, *got)))
     # 1 and true are equal to Python, and not to a reader.
     unlike = [p for p in paths if (type(expected.get(p)), expected.get(p)) != (type(got.get(p)), got.get(p))]
-    if not unlike:
-        return None
     differences = tuple(Difference(path, _told(expected, path), _told(got, path)) for path in unlike)
-    return Mismatch(record, differences, tuple(path for path in paths if path not in unlike))
+    return differences, tuple(path for path in paths if path not in unlike)
 
 
 def _told(body: Body, path: str) -> str | None:
