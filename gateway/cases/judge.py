@@ -60,9 +60,14 @@ def _refusal(case: Case, bundle: Bundle) -> Code | None:
         decision = decide(case.request(bundle.catalogue), bundle, case.proposed)
         return decision.code if isinstance(decision, Deny) else None
     rules = concerned(case, bundle)
-    if any(not rule.permits and rule.rows == TRUE for rule in rules):
+    if any(_denies(rule) and rule.rows == TRUE for rule in rules):
         return Code.DENIED_BY_RULE
     return None if any(rule.permits for rule in rules) else Code.NO_RULE
+
+
+def _denies(rule: Rule) -> bool:
+    """Whether a rule denies rows; one that withholds fields says nothing of an act."""
+    return not rule.permits and not rule.fields
 
 
 # --- acts: notices and holds ------------------------------------------------------------------------------------
@@ -76,7 +81,7 @@ def _judge_act(case: Case, allowed: Allowed, bundle: Bundle) -> tuple[Mismatch, 
     found = []
     for record in case.given:
         matching = [rule for rule in rules if matches(rule, record.facts(case.instruments))]
-        got = bool(matching) and all(rule.permits for rule in matching)
+        got = any(rule.permits for rule in matching) and not any(_denies(rule) for rule in matching)
         if got != (record in allowed.records):
             words = {True: f"{case.action} permitted", False: f"{case.action} not permitted"}
             found.append(about_row(record.name, words[not got], words[got]))
