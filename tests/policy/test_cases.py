@@ -272,11 +272,11 @@ resources:
     key: number
     person: who
     joins:
-      of: {table: group, key: id, on: pointer}
+      of: {table: group, key: id, on: link}
       again: {table: group, key: id, on: elsewhere}
     fields:
       number: {column: number, type: integer, class: open}
-      pointer: {column: pointer, type: integer, class: open}
+      link: {column: link, type: integer, class: open}
       "on": {column: of.on, type: text, most: 9, class: open}
       where: {column: again.on, type: text, most: 3, class: open, required: true}
       where_again: {column: again.on, type: text, most: 9, class: open}
@@ -290,7 +290,7 @@ resources:
 
 ODD_SUITE = """tests: doc
 records:
-  one: {number: 5, pointer: 8, on: x, where_again: whe, other: true}
+  one: {number: 5, link: 8, on: x, where_again: whe, other: true}
 cases:
   - case: c
     subject: {agency: A, mission: looking}
@@ -298,7 +298,7 @@ cases:
     on: 2014-05-01
     expect:
       - record: one
-        body: {number: 5, pointer: 8, on: x, where_again: whe, other: true}
+        body: {number: 5, link: 8, on: x, where_again: whe, other: true}
         fillers: [where, code, high, sure, day, at]
 """
 
@@ -329,14 +329,14 @@ def test_any_catalogue_makes_a_database(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("number: 5, pointer: 8, on: x", "pointer: 8, on: x", "a row of 'select' needs its key 'number'"),
-        ("number: 5, pointer: 8", "number: -5, pointer: 8", "a number from 1 on"),
-        ("pointer: 8, on: x", "on: x", "without 'pointer' there is no row of 'group'"),
+        ("number: 5, link: 8, on: x", "link: 8, on: x", "a row of 'select' needs its key 'number'"),
+        ("number: 5, link: 8", "number: -5, link: 8", "a number from 1 on"),
+        ("link: 8, on: x", "on: x", "without 'link' there is no row of 'group'"),
         ("where_again: whe, other", "where_again: who, other", "'where_again' shares its column"),
         ("  one:", "  zero: {number: 5, where_again: whe}\n  one:", "'one' has the key of 'zero'"),
         (
             "  one:",
-            "  zero: {number: 4, pointer: 8, on: y, where_again: whe}\n  one:",
+            "  zero: {number: 4, link: 8, on: y, where_again: whe}\n  one:",
             "'one' and a record before it share a row of 'group'",
         ),
     ],
@@ -488,9 +488,8 @@ def said(root: Path, *arguments: str, status: int) -> str:
 def test_the_command_tells_each_case_the_difference_and_the_coverage(tmp_path: Path) -> None:
     """One line a case; a failing one with its place, both sides and what came as expected."""
     directory(tmp_path, changed("born: 1984\n", "born: 1985\n"))
-    (tmp_path / "bare.yaml").write_text(
-        small.document([{**small.EVERYTHING, "rows": "false"}], name="bare").replace('"true"', '"false"')
-    )
+    notice = {"id": "notice", "permit": "release-notice", "resource": "cases", "because": "So."}
+    (tmp_path / "bare.yaml").write_text(small.document([notice], name="bare"))
     told = said(tmp_path, status=1)
     assert "FAIL  doc: what is shown\n      doc_test.yaml:20:5\n" in told
     assert (
