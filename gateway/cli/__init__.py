@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from gateway.cli import agreement, audit, client, demo, instrument, policy, seed, serve
+from gateway.cli import agreement, audit, client, demo, instrument, policy, seed, serve, trial
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.strict_yaml import FileError
 
@@ -32,6 +32,7 @@ def program() -> None:
     """
 
 
+policy.policy.add_command(trial.test)
 for command in (
     serve.init,
     serve.serve,

@@ -139,6 +139,14 @@ def test_policy_check_and_explain_say_what_applies_and_why(settings: dict[str, s
     assert "'peeking' is not one of" in done([*EXPLAINED, "--purpose", "peeking"], settings, 2)
 
 
+def test_policy_test_runs_the_documents_own_cases(settings: dict[str, str]) -> None:
+    """The policy that ships passes its tests, which see each rule match and not match."""
+    told = done(["policy", "test"], settings)
+    assert "14 of 14 rules were seen to match and not to match" in told
+    assert " 0 failed" in told
+    assert "no tests" not in told
+
+
 def test_wrong_settings_end_in_one_line(settings: dict[str, str]) -> None:
     """An operator reads which variable is wrong, and no traceback."""
     assert "GATEWAY_KEYS" in done(["init"], {"store_url": settings["store_url"]}, 2)
