@@ -5,6 +5,7 @@ import sys
 import click
 
 from gateway.cli import audit, client, demo, instrument, policy, seed, serve
+from gateway.cli.activation import COMMANDS
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.strict_yaml import FileError
 
@@ -44,3 +45,5 @@ for command in (
     audit.audit,
 ):
     program.add_command(command)
+for command in COMMANDS:
+    policy.policy.add_command(command)

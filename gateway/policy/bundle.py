@@ -62,7 +62,18 @@ def load(root: Path) -> Bundle:
         for name in document.replaces:
             if name not in found or name == document.name:
                 raise FileError(document.place, f"'{document.name}' replaces '{name}', which is no other document")
+    _refuse_cycles(found)
     return Bundle(catalogue, found, _digest(rfc8785.dumps({"compiler": COMPILER, "files": digests})))
+
+
+def _refuse_cycles(found: Mapping[str, Document]) -> None:
+    """Refuse documents that replace each other in a ring: each would switch the next one off, and all go out."""
+    for document in found.values():
+        reached = set(document.replaces)
+        while further := {name for each in reached for name in found[each].replaces} - reached:
+            reached |= further
+        if document.name in reached:
+            raise FileError(document.place, f"'{document.name}' replaces documents that, in the end, replace it")
 
 
 def _is_test(path: Path) -> bool:

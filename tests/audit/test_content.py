@@ -428,7 +428,7 @@ def make_timed(databases: Databases, tmp_path: Path, clock: Clock) -> Callable[.
 
     def make(**changed: str) -> World:
         chosen = worlds.settings(databases, tmp_path / "keys", **changed)
-        composition.prepare(chosen)
+        worlds.prepare(chosen, clock)
         return World(composition.build(chosen, clock), chosen)
 
     return make
