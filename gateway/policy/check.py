@@ -9,7 +9,8 @@ from datetime import date
 from itertools import product
 from pathlib import Path
 
-from gateway.policy.bundle import Bundle, load
+from gateway.policy.archive import Files, read_directory
+from gateway.policy.bundle import Bundle, load_files
 from gateway.policy.cel_types import SUBJECT_FIELDS
 from gateway.policy.compose import conflict_among
 from gateway.policy.condition import SUBJECT, TRUE, And, Compare, Literal, Member, Not, Operator, Truth, parts
@@ -33,7 +34,12 @@ class Warning:  # noqa: A001 -- the word for it; Python's own warnings are not u
 
 def load_checked(root: Path) -> Bundle:
     """Read and check a directory of policies; raise FileError at the first thing wrong."""
-    bundle = load(root)
+    return checked(read_directory(root))
+
+
+def checked(files: Files) -> Bundle:
+    """Read and check a policy from its files; raise FileError at the first thing wrong."""
+    bundle = load_files(files)
     check(bundle)
     return bundle
 
