@@ -41,7 +41,7 @@ class Register:
     """Reads statements and bundles; writes a statement together with its entry of the log."""
 
     def __init__(self, store: Store, log: Log, clock: Callable[[], datetime]) -> None:
-        self._store = store
+        self.store = store
         self._log = log
         self._clock = clock
 
@@ -50,13 +50,13 @@ class Register:
         table = tables.statement
         count = sa.select(sa.func.count()).select_from(table).scalar_subquery()
         last = sa.select(count, table.c.sequence, table.c.content, table.c.signatures)
-        with self._store.reading() as connection:
+        with self.store.reading() as connection:
             row = connection.execute(last.order_by(table.c.sequence.desc()).limit(1)).one_or_none()
         return None if row is None else (row[0], row[1], row[2], row[3])
 
     def statements(self) -> tuple[Signed, ...]:
         """Read all statements, in order; raise StatementError for rows that are none."""
-        with self._store.reading() as connection:
+        with self.store.reading() as connection:
             rows = connection.execute(sa.select(tables.statement).order_by(tables.statement.c.sequence)).all()
         return tuple(_signed(row.sequence, row.content, row.signatures) for row in rows)
 
@@ -71,7 +71,7 @@ class Register:
 
     def bundle(self, name: str) -> Bundle:
         """Read a bundle from its archive and check it; raise StatementError or FileError where it is not sound."""
-        with self._store.reading() as connection:
+        with self.store.reading() as connection:
             archive = connection.scalar(sa.select(tables.bundle.c.archive).where(tables.bundle.c.digest == name))
         if archive is None:
             raise StatementError(f"the bundle {name} is not in the store")

@@ -6,6 +6,7 @@ What would make the policy mean nothing, or two things, is an error; what is but
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
@@ -39,7 +40,13 @@ def load_checked(root: Path) -> Bundle:
 
 def checked(files: Files) -> Bundle:
     """Read and check a policy from its files; raise FileError at the first thing wrong."""
-    bundle = load_files(files)
+    return _checked(tuple(sorted(files.items())))
+
+
+@lru_cache(maxsize=8)
+def _checked(files: tuple[tuple[str, bytes], ...]) -> Bundle:
+    """Give the same files the same bundle, so that what was compiled for it is kept."""
+    bundle = load_files(dict(files))
     check(bundle)
     return bundle
 
