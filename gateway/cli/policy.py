@@ -1,5 +1,6 @@
-"""`gateway policy`: check the documents, and explain what they come to for a subject."""
+"""`gateway policy`: check the documents, explain what they come to for a subject, and describe them to editors."""
 
+import json
 import textwrap
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import click
 
+from gateway import catalogue as catalogues
 from gateway.access import Action
 from gateway.cli.client import DAY
 from gateway.errors import ConfigurationError
+from gateway.policy import json_schema, lists
 from gateway.policy.bundle import Bundle
 from gateway.policy.check import load_checked
 from gateway.policy.compose import Deny, Occasion, compose
@@ -41,6 +44,18 @@ def check(policies: Path) -> None:
         authority = document.authority
         click.echo(f"{document.name:24} {document.status:10} from {document.starts}{until}  {authority.confidence}")
     click.echo(f"{len(bundle.documents)} documents, {bundle.digest}")
+
+
+@policy.command()
+@ROOT
+def schema(policies: Path) -> None:
+    """Print a JSON Schema of policy documents for the catalogue and the lists, from which editors complete and explain.
+
+    For the policy that ships it is kept as policies/schema.json; each document names it in its first line.
+    """
+    catalogue, _ = catalogues.load(policies / "catalogue.yaml", policies)
+    names = [lists.load(path, policies)[0].name for path in sorted((policies / "lists").glob("*.yaml"))]
+    click.echo(json.dumps(json_schema.schema(catalogue, names), indent=2, ensure_ascii=False))
 
 
 @policy.command()
