@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from gateway.cli import audit, client, demo, instrument, policy, seed, serve
+from gateway.cli import agreement, audit, client, demo, diff, explain, instrument, plan, policy, seed, serve, trial
+from gateway.cli.activation import COMMANDS
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.strict_yaml import FileError
 
@@ -32,6 +33,8 @@ def program() -> None:
     """
 
 
+for command in (explain.command, trial.test, diff.command, plan.command, *COMMANDS):
+    policy.policy.add_command(command)
 for command in (
     serve.init,
     serve.serve,
@@ -39,6 +42,7 @@ for command in (
     demo.demo,
     seed.seed,
     client.client,
+    agreement.agreement,
     instrument.instrument,
     policy.policy,
     audit.audit,

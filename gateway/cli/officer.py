@@ -8,7 +8,7 @@ import click
 
 from gateway import app as composition
 from gateway.audit.entry import Entry, Json, Opening
-from gateway.audit.log import Log
+from gateway.audit.log import Log, With
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -19,7 +19,11 @@ def by_officer(command: F) -> F:
     return option(command)
 
 
-def written_down(log: Log, action: str, by: str, facts: dict[str, Json], *openings: Opening) -> None:
-    """Append what an officer did, and seal it."""
-    log.append(Entry(action, "permit", "done", composition.now(), None, facts, (Opening("officer", by), *openings)))
+def written_down(
+    log: Log, action: str, by: str, facts: dict[str, Json], *openings: Opening, also: With | None = None
+) -> None:
+    """Append what an officer did, with what `also` writes in the same transaction, and seal it."""
+    log.append(
+        Entry(action, "permit", "done", composition.now(), None, facts, (Opening("officer", by), *openings)), also
+    )
     log.seal()

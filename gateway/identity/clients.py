@@ -10,6 +10,7 @@ from joserfc.jwk import ECKey, OKPKey
 from gateway import store as tables
 from gateway.access import Agreement, AgreementState
 from gateway.errors import ConfigurationError
+from gateway.identity import agreements
 from gateway.store import Store
 
 ACTIVE, SUSPENDED = "active", "suspended"
@@ -60,6 +61,7 @@ class Clients:
                     "starts": agreement.starts,
                     "until": agreement.until,
                     "state": agreement.state.value,
+                    "certifications": [agreements.written(each) for each in agreement.certifications],
                 },
             )
             row = {
@@ -118,5 +120,6 @@ def _client(row: sa.Row[Any]) -> Client:
             starts=row.starts,
             until=row.until,
             state=AgreementState(row.agreement_state),
+            certifications=tuple(agreements.certification(each) for each in row.certifications),
         ),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from pathlib import Path
+from pathlib import PurePath
 
 from gateway.access import Action
 from gateway.catalogue import Catalogue, Resource
@@ -13,7 +13,7 @@ from gateway.policy.cel import Reader
 from gateway.policy.condition import TRUE, Condition
 from gateway.policy.lists import CONFIDENCE
 from gateway.policy.masks import Mask
-from gateway.strict_yaml import FileError, Mapping, Place, Text, as_mapping, read_file
+from gateway.strict_yaml import FileError, Mapping, Place, Text, as_mapping, read
 
 
 class Status(StrEnum):
@@ -140,29 +140,26 @@ OBLIGATION = Keys((), ("persons", "notice", "report"))
 BUDGET = Keys(("at-most", "per"))
 
 
-def load(path: Path, root: Path, catalogue: Catalogue, reader: Reader) -> tuple[Document, bytes]:
-    """Read one document; return it with the file's bytes; raise FileError."""
-    top, content = read_file(path, root)
+def load(content: bytes, file: str, catalogue: Catalogue, reader: Reader) -> Document:
+    """Read one document; raise FileError."""
+    top = read(content, file)
     DOCUMENT.read(top)
     name = top.text("policy")
-    if name.value != path.stem:
-        raise FileError(name.place, f"the policy must be named as its file, '{path.stem}'")
+    if name.value != PurePath(file).stem:
+        raise FileError(name.place, f"the policy must be named as its file, '{PurePath(file).stem}'")
     starts, until = _effective(top.mapping("effective"))
-    return (
-        Document(
-            name=name.value,
-            title=top.string("title"),
-            place=top.place,
-            status=Status(top.text("status").one_of(tuple(Status))),
-            authority=_authority(top.mapping("authority")),
-            starts=starts,
-            until=until,
-            replaces=tuple(text.value for text in top.texts("replaces")),
-            subjects=reader.subjects(top.text("subjects")),
-            rules=_rules(top, name.value, catalogue, reader),
-            obligations=_obligations(top, name.value),
-        ),
-        content,
+    return Document(
+        name=name.value,
+        title=top.string("title"),
+        place=top.place,
+        status=Status(top.text("status").one_of(tuple(Status))),
+        authority=_authority(top.mapping("authority")),
+        starts=starts,
+        until=until,
+        replaces=tuple(text.value for text in top.texts("replaces")),
+        subjects=reader.subjects(top.text("subjects")),
+        rules=_rules(top, name.value, catalogue, reader),
+        obligations=_obligations(top, name.value),
     )
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.policy.bundle import Bundle, load
+from gateway.policy.bundle import load
 from gateway.policy.check import check, load_checked
-from gateway.policy.current import Current
 from gateway.strict_yaml import FileError
 from tests.policy import small
 from tests.world import POLICIES
@@ -131,6 +130,14 @@ def rule(name: str, **changed: Any) -> dict[str, Any]:
     return {"id": name, "permit": "read", "resource": "cases", "show": ["open"], "because": "So."} | changed
 
 
+def test_a_field_in_anothers_place_is_not_itself_masked(tmp_path: Path) -> None:
+    """What one rule shows as its first letter, another would show in full under another name."""
+    masked = rule("b", mask={"code": "first-letter"})
+    small.write(tmp_path, small.document([rule("a", show=["grade"], mask={"name": "code"}), masked]))
+    with pytest.raises(FileError, match="in full in the place of 'name'"):
+        load_checked(tmp_path)
+
+
 @pytest.mark.parametrize(
     "second",
     [
@@ -243,20 +250,3 @@ def test_every_change_of_a_file_changes_the_digest(tmp_path: Path) -> None:
         path.write_text(path.read_text() + "# A remark.\n")
         digests.add(load(tmp_path / "p").digest)
     assert len(digests) == 4
-
-
-def test_the_last_good_policy_stays_in_force(tmp_path: Path) -> None:
-    """A broken file on disk is told and changes nothing; a sound one takes force when it comes."""
-    small.write(tmp_path, small.document([small.EVERYTHING]))
-    accepted: list[Bundle] = []
-    refused: list[FileError] = []
-    current = Current(tmp_path, accepted.append, refused.append)
-    first = current.bundle
-    (tmp_path / "doc.yaml").write_text("policy: doc\n")
-    current.refresh()
-    assert (current.bundle, current.sound, len(refused)) == (first, False, 1)
-    assert str(refused[0]).startswith("doc.yaml:1:1")
-    small.write(tmp_path, small.document([rule("other")]))
-    current.refresh()
-    assert current.sound
-    assert [current.bundle] == accepted != [first]

@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 from gateway.access import Action, Instrument, Search, Subject
 from gateway.catalogue import Catalogue, Resource
 from gateway.plan.planner import Planner
-from gateway.policy import lists
-from gateway.policy.bundle import Bundle, load
+from gateway.policy.archive import read_directory
+from gateway.policy.bundle import Bundle, load, vocabulary
 from gateway.policy.cel import Reader
 from gateway.policy.compose import Deny, Occasion, Permit, compose
 from gateway.policy.condition import RECORD, SUBJECT
@@ -63,8 +63,8 @@ def little(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Sm
     """The small city."""
     root = tmp_path_factory.mktemp("lists")
     small.write(root)
-    found = {name: lists.load(root / "lists" / f"{name}.yaml", root)[0] for name in SMALL_LISTS}
-    return Small(catalogue.resources["cases"], Reader(catalogue, found))
+    named = vocabulary(read_directory(root))[1]
+    return Small(catalogue.resources["cases"], Reader(catalogue, {each.name: each for each in named}))
 
 
 SMALL_LISTS: dict[str, ListFile] = {"words": written(small.WORDS), "offences": written(small.OFFENCES)}
