@@ -15,6 +15,7 @@ from gateway.policy import lists
 from gateway.policy.archive import Files, bounded, read_directory
 from gateway.policy.cel import Reader
 from gateway.policy.document import Document, Status
+from gateway.policy.lists import NamedList
 from gateway.strict_yaml import FileError, Place
 
 # Changes whenever the same files would come to mean something else, so that the digest changes too.
@@ -52,10 +53,7 @@ def load_files(files: Files) -> Bundle:
     """Read a policy from its files; raise FileError at the first thing wrong."""
     bounded(files)
     meant = {name: content for name, content in files.items() if not _is_test(name, files)}
-    if CATALOGUE not in meant:
-        raise FileError(Place(CATALOGUE, 1, 1), "the catalogue is missing")
-    catalogue = catalogues.load(meant[CATALOGUE], CATALOGUE)
-    named = [lists.load(content, name) for name, content in meant.items() if name.startswith("lists/")]
+    catalogue, named = vocabulary(meant)
     reader = Reader(catalogue, {each.name: each for each in named})
     found = {}
     for name, content in meant.items():
@@ -71,6 +69,14 @@ def load_files(files: Files) -> Bundle:
     _refuse_cycles(found)
     digests = {name: _digest(content) for name, content in meant.items()}
     return Bundle(catalogue, found, digests, _digest(rfc8785.dumps({"compiler": COMPILER, "files": digests})))
+
+
+def vocabulary(files: Files) -> tuple[Catalogue, list[NamedList]]:
+    """Read what documents can speak of: the catalogue and the lists; raise FileError at the first thing wrong."""
+    if CATALOGUE not in files:
+        raise FileError(Place(CATALOGUE, 1, 1), "the catalogue is missing")
+    named = [lists.load(content, name) for name, content in files.items() if name.startswith("lists/")]
+    return catalogues.load(files[CATALOGUE], CATALOGUE), named
 
 
 def _refuse_cycles(found: Mapping[str, Document]) -> None:

@@ -117,15 +117,33 @@ class Document:
         return self.starts <= day and (self.until is None or day < self.until)
 
 
-_DOCUMENT = ("policy", "title", "status", "authority", "effective", "subjects", "rules")
-_PERMIT = ("id", "permit", "resource", "because")
-_DENY = ("id", "deny", "resource", "because")
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Which keys a mapping must have, and which it may have."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    def read(self, spec: Mapping) -> Mapping:
+        """Hold a mapping to them."""
+        return spec.closed(required=self.required, optional=self.optional)
+
+
+DOCUMENT = Keys(
+    ("policy", "title", "status", "authority", "effective", "subjects", "rules"), ("replaces", "obligations")
+)
+AUTHORITY = Keys(("instrument", "source", "confidence"), ("interpretation",))
+EFFECTIVE = Keys(("from",), ("until",))
+PERMIT = Keys(("id", "permit", "resource", "because"), ("purposes", "rows", "show", "mask", "pointer", "certification"))
+DENY = Keys(("id", "deny", "resource", "because"), ("purposes", "rows", "fields", "mask"))
+OBLIGATION = Keys((), ("persons", "notice", "report"))
+BUDGET = Keys(("at-most", "per"))
 
 
 def load(content: bytes, file: str, catalogue: Catalogue, reader: Reader) -> Document:
     """Read one document; raise FileError."""
     top = read(content, file)
-    top.closed(required=_DOCUMENT, optional=("replaces", "obligations"))
+    DOCUMENT.read(top)
     name = top.text("policy")
     if name.value != PurePath(file).stem:
         raise FileError(name.place, f"the policy must be named as its file, '{PurePath(file).stem}'")
@@ -146,7 +164,7 @@ def load(content: bytes, file: str, catalogue: Catalogue, reader: Reader) -> Doc
 
 
 def _effective(spec: Mapping) -> tuple[date, date | None]:
-    spec.closed(required=("from",), optional=("until",))
+    EFFECTIVE.read(spec)
     starts = spec.text("from").date()
     until = spec.text("until").date() if "until" in spec.items else None
     if until is not None and until <= starts:
@@ -155,7 +173,7 @@ def _effective(spec: Mapping) -> tuple[date, date | None]:
 
 
 def _authority(spec: Mapping) -> Authority:
-    spec.closed(required=("instrument", "source", "confidence"), optional=("interpretation",))
+    AUTHORITY.read(spec)
     return Authority(
         instrument=" ".join(spec.string("instrument").split()),
         source=" ".join(spec.string("source").split()),
@@ -176,10 +194,7 @@ def _rules(top: Mapping, document: str, catalogue: Catalogue, reader: Reader) ->
 
 def _rule(spec: Mapping, document: str, catalogue: Catalogue, reader: Reader) -> Rule:
     permits = "permit" in spec.items
-    if permits:
-        spec.closed(required=_PERMIT, optional=("purposes", "rows", "show", "mask", "pointer", "certification"))
-    else:
-        spec.closed(required=_DENY, optional=("purposes", "rows", "fields", "mask"))
+    (PERMIT if permits else DENY).read(spec)
     resource = catalogue.resources[spec.text("resource").one_of(tuple(catalogue.resources))]
     action = Action(spec.text("permit" if permits else "deny").one_of(tuple(Action)))
     masked = _masks(spec.mapping("mask"), resource)
@@ -238,7 +253,7 @@ def _obligations(top: Mapping, document: str) -> Obligations:
     """Read the obligations; one that the gateway can't perform is an error, never a promise."""
     budgets, notices, reports = [], [], []
     for item in top.sequence("obligations"):
-        obligation = as_mapping(item).closed(required=(), optional=("persons", "notice", "report"))
+        obligation = OBLIGATION.read(as_mapping(item))
         if len(obligation.items) != 1:
             raise FileError(obligation.place, "each obligation is one of 'persons', 'notice', 'report'")
         match next(iter(obligation.items)):
@@ -252,7 +267,7 @@ def _obligations(top: Mapping, document: str) -> Obligations:
 
 
 def _budget(spec: Mapping, document: str) -> Budget:
-    spec.closed(required=("at-most", "per"))
+    BUDGET.read(spec)
     at_most = spec.text("at-most").integer()
     if at_most < 1:
         raise FileError(spec.place, "'at-most' must be at least 1")

@@ -90,6 +90,19 @@ def read(text: Text, path: str, field: Field) -> Mask:
     return Mask(form, field.age_at)
 
 
+def words(path: str, field: Field) -> tuple[str, ...]:
+    """Return what `read` accepts for a path."""
+    own = "." not in path
+    return (
+        *(
+            form.value
+            for form, kinds in _MASKS.items()
+            if field.domain.kind in kinds and (form is not Form.AGE_BAND or (own and field.age_at))
+        ),
+        *(field.coarser if own else ()),
+    )
+
+
 def shown_as(mask: Mask, value: object, record: Mapping[str, object], zone: ZoneInfo) -> object:
     """Return the form of a value: the reference reading, which the SQL must agree with.
 
