@@ -198,7 +198,11 @@ def _rule(spec: Mapping, document: str, catalogue: Catalogue, reader: Reader) ->
     resource = catalogue.resources[spec.text("resource").one_of(tuple(catalogue.resources))]
     action = Action(spec.text("permit" if permits else "deny").one_of(tuple(Action)))
     masked = _masks(spec.mapping("mask"), resource)
-    fields = _paths(spec.texts("show" if permits else "fields"), resource, catalogue) - masked.keys()
+    named = _paths(spec.texts("show" if permits else "fields"), resource, catalogue)
+    twice = sorted(named & masked.keys())
+    if twice and not permits:
+        raise FileError(spec.keys["mask"], f"'{twice[0]}' is both withheld and masked by this rule; which is meant?")
+    fields = named - masked.keys()
     if permits and action is Action.READ and not fields | masked.keys() and "pointer" not in spec.items:
         raise FileError(spec.place, "a permit to read must 'show' or 'mask' at least one field, or be a 'pointer'")
     if action is not Action.READ and (fields or masked or "pointer" in spec.items):

@@ -130,6 +130,14 @@ def rule(name: str, **changed: Any) -> dict[str, Any]:
     return {"id": name, "permit": "read", "resource": "cases", "show": ["open"], "because": "So."} | changed
 
 
+def test_a_denial_withholds_a_field_or_masks_it(tmp_path: Path) -> None:
+    """Of two limits in one rule nobody could say which is meant."""
+    both = DENIES_ROWS | {"fields": ["closed"], "mask": {"born": "year"}}
+    small.write(tmp_path, small.document([rule("a"), both]))
+    with pytest.raises(FileError, match="both withheld and masked"):
+        load_checked(tmp_path)
+
+
 def test_a_field_in_anothers_place_is_not_itself_masked(tmp_path: Path) -> None:
     """What one rule shows as its first letter, another would show in full under another name."""
     masked = rule("b", mask={"code": "first-letter"})
