@@ -12,16 +12,21 @@ from rich.progress import Progress
 
 from gateway import app as composition
 from gateway import settings as configuration
-from gateway.access import AccessRequest, Action, Agreement, Subject
+from gateway.access import AccessRequest, Action, Agreement, Instrument, Subject
 from gateway.cli.client import DAY
 from gateway.identity.clients import Client, Clients
 from gateway.plan.difference import Difference, Numbers
 from gateway.policy.bundle import Bundle
 from gateway.policy.check import load_checked
 from gateway.policy.compose import Deny, Permit
+from gateway.policy.condition import Condition
 from gateway.policy.decide import decide
 from gateway.policy.view import View
 from gateway.survey import Survey
+
+# What the rows of a view depend on; None where there is no view.
+_Rows = tuple[Condition, tuple[Condition, ...]] | None
+_Counted = tuple[str, _Rows, _Rows, tuple[Instrument, ...]]
 
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -96,7 +101,7 @@ class Comparison:
             for purpose in sorted(client.agreement.purposes)
             for name in self.new.catalogue.resources
         ]
-        counted: dict[tuple[int, int, str, str], Difference] = {}
+        counted: dict[_Counted, Difference] = {}
         with Progress(transient=True) as progress:
             for client, purpose, name in progress.track(asked, description="comparing"):
                 change = self._change(client, purpose, name, survey, counted)
@@ -109,7 +114,7 @@ class Comparison:
         purpose: str,
         name: str,
         survey: Survey,
-        counted: dict[tuple[int, int, str, str], Difference],
+        counted: dict[_Counted, Difference],
     ) -> Change | None:
         decisions = [
             self._decide(bundle, client.agreement, client.id, purpose, name) for bundle in (self.old, self.new)
@@ -123,10 +128,10 @@ class Comparison:
         resource = self.new.catalogue.resources[name]
         numbers = None
         if self.old.catalogue.resources.get(name) == resource:
-            # Clients of one class share their views, and agencies their instruments.
-            key = (id(views[0]), id(views[1]), client.agreement.agency, purpose)
+            # Views of the same rows hold the same numbers, whosever they are.
+            instruments = survey.instruments(client.agreement.agency, purpose, self.day)
+            key = (name, _rows(views[0]), _rows(views[1]), instruments)
             if key not in counted:
-                instruments = survey.instruments(client.agreement.agency, purpose, self.day)
                 counted[key] = survey.difference(resource, views[0], views[1], instruments)
             numbers = counted[key]
         words = [_word(decision) for decision in decisions]
@@ -151,6 +156,10 @@ def _word(decision: Permit | Deny | None) -> str:
             return f"deny ({code})"
         case None:
             return "no such resource"
+
+
+def _rows(view: View | None) -> _Rows:
+    return None if view is None else (view.rows, view.denials)
 
 
 def _standing(view: View | None, path: str) -> str:

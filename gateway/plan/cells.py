@@ -6,17 +6,17 @@ field partly in full and partly in its form, it is compared in its form.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import assert_never
 
 import sqlalchemy as sa
 
 from gateway.catalogue import Resource
 from gateway.domains import Domain, Kind
+from gateway.plan.judging import Judged, judge, number
 from gateway.plan.masking import masked
 from gateway.policy.masks import Form
 from gateway.policy.sql import Bindings, Compiler
 from gateway.policy.tables import Bool, Dialect, Guarded, ResourceSource, Value, resource_source
-from gateway.policy.view import Cell, Standing, Step, Test, View
+from gateway.policy.view import Cell, Standing, View
 
 
 def label(path: str) -> str:
@@ -32,9 +32,15 @@ def shown_domain(resource: Resource, view: View, path: str) -> Domain:
     return cell.mask.domain(resource)
 
 
-def cells_of(resource: Resource, dialect: Dialect, view: View) -> "Cells":
-    """Prepare the cells of a view over a source of their own."""
-    return Cells(resource, dialect, view, Bindings({}), resource_source(resource, dialect))
+def rows_of(view: View, compiler: Compiler) -> Bool:
+    """Write the condition of a view's rows."""
+    return sa.and_(compiler.is_true(view.rows), *(compiler.is_false(denial) for denial in view.denials))
+
+
+def cells_of(resource: Resource, dialect: Dialect, view: View, paths: Iterable[str]) -> "Cells":
+    """Prepare the rows of a view and its cells at some paths, over a source of their own."""
+    compiler = Compiler(resource, resource_source(resource, dialect), Bindings({}))
+    return Cells(resource, view, compiler, judge(view, paths, compiler))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +48,33 @@ class Cells:
     """Writes the rows and cells of one view over the resource's source."""
 
     resource: Resource
-    dialect: Dialect
     view: View
-    bindings: Bindings
-    source: ResourceSource
+    compiler: Compiler
+    judged: Judged
+
+    @property
+    def source(self) -> ResourceSource:
+        """The columns that the cells are made of."""
+        return self.compiler.source
+
+    @property
+    def dialect(self) -> Dialect:
+        """The database that is spoken to."""
+        return self.source.dialect
 
     def rows(self) -> Bool:
         """Write the condition of the view's rows."""
-        compiler = self._compiler()
-        return sa.and_(compiler.is_true(self.view.rows), *(compiler.is_false(denial) for denial in self.view.denials))
+        return rows_of(self.view, self.compiler)
 
     def pointer(self) -> Value:
         """Number the pointer that stands for a row, from 1; 0 where the row is opened."""
-        compiler = self._compiler()
-        numbered = [(compiler.is_true(self.view.opened), _number(0))]
-        numbered += [(compiler.is_true(each.rows), _number(n)) for n, each in enumerate(self.view.pointers, 1)]
-        return sa.case(*numbered)
+        pointers = enumerate(self.view.pointers, 1)
+        numbered = [(self.judged.is_true(each.rows), number(n)) for n, each in pointers]
+        return sa.case((self.judged.is_true(self.view.opened), number(0)), *numbered)
 
     def state(self, path: str) -> Value:
         """Number the step that decides a cell."""
-        steps = self.view.cells[path].steps
-        tests = [(self._test(step), _number(n)) for n, step in enumerate(steps[:-1])]
-        return sa.case(*tests, else_=_number(len(steps) - 1))
+        return self.judged.state(self.view.cells[path])
 
     def value(self, path: str) -> Value:
         """Write what is shown and compared of a path."""
@@ -126,23 +137,6 @@ class Cells:
         by = {Standing.SHOWN: sound if own is None else own, Standing.MASKED: sound if told is None else told}
         return _by_standing(self.state(path), cell, by)
 
-    def _test(self, step: Step) -> Bool:
-        compiler = self._compiler()
-        match step.test:
-            case Test.ANY_TRUE:
-                return sa.or_(*(compiler.is_true(condition) for condition in step.conditions))
-            case Test.NONE_TRUE:
-                return sa.or_(*(compiler.is_true(condition) for condition in step.conditions)).is_not(sa.true())
-            case Test.NOT_FALSE:
-                return sa.or_(*(compiler.is_false(condition).is_not(sa.true()) for condition in step.conditions))
-            case Test.ALWAYS:
-                return sa.true()
-            case _:
-                assert_never(step.test)
-
-    def _compiler(self) -> Compiler:
-        return Compiler(self.resource, self.source, self.bindings)
-
 
 def text_of(column: Value, kind: Kind, dialect: Dialect) -> Value:
     """Read dates and times as text: the driver can't represent all that a column holds, and text can't fail."""
@@ -154,7 +148,7 @@ def text_of(column: Value, kind: Kind, dialect: Dialect) -> Value:
 def _by_standing(state: Value, cell: Cell, values: Mapping[Standing, Value]) -> Value:
     """Choose by how the cell stands; where it is withheld, nothing."""
     standings = enumerate(step.outcome.standing for step in cell.steps)
-    return sa.case(*((state == _number(n), values[standing]) for n, standing in standings if standing in values))
+    return sa.case(*((state == number(n), values[standing]) for n, standing in standings if standing in values))
 
 
 def _where(state: Value, cell: Cell, value: Value) -> Value:
@@ -163,8 +157,4 @@ def _where(state: Value, cell: Cell, value: Value) -> Value:
 
 
 def _in(state: Value, numbers: Iterable[int], value: Value) -> Value:
-    return sa.case((state.in_([_number(n) for n in sorted(numbers)]), value))
-
-
-def _number(value: int) -> Value:
-    return sa.literal_column(str(value))
+    return sa.case((state.in_([number(n) for n in sorted(numbers)]), value))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from gateway.catalogue import Resource
-from gateway.plan.cells import Cells
-from gateway.policy.sql import Bindings
+from gateway.plan.cells import rows_of
+from gateway.policy.sql import Bindings, Compiler
 from gateway.policy.tables import Bool, Dialect, Value, resource_source
 from gateway.policy.view import View
 
@@ -34,13 +34,13 @@ def select(
 ) -> tuple[sa.Select[tuple[int, ...]], Bindings]:
     """Write the statement; a view that is None holds nothing."""
     bindings, source = Bindings({}), resource_source(resource, dialect)
-    held = [
-        _flag(sa.false() if view is None else Cells(resource, dialect, view, bindings, source).rows())
-        for view in (old, new)
-    ]
+    compiler = Compiler(resource, source, bindings)
+    held = [_flag(sa.false() if view is None else rows_of(view, compiler)) for view in (old, new)]
+    # The offset keeps PostgreSQL from judging each row anew wherever a flag is named.
     both = (
         sa.select(source.person.label("person"), held[0].label("was"), held[1].label("is"))
         .select_from(source.joined)
+        .offset(sa.literal_column("0"))
         .subquery("held")
     )
     each = (

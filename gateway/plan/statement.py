@@ -145,7 +145,7 @@ class Writer:
 
     def page(self, asked: Asked) -> Statement:
         """Write the statement that a question asks for: its page of the view, with related rows."""
-        cells = cells_of(self.resource, self.dialect, self.view)
+        cells = cells_of(self.resource, self.dialect, self.view, self._paths(asked))
         presence = tuple(sorted({path.rpartition(".")[0] for path in asked.paths} - {""}))
         visible = self._visible(asked, cells, presence)
         page = sa.select(visible).order_by(*self._order(visible, asked.sort)).limit(sa.bindparam("limit"))
@@ -168,7 +168,7 @@ class Writer:
         return Statement(
             sql=sql,
             constants=constants,
-            covered=cells.bindings.covered,
+            covered=cells.compiler.bindings.covered,
             presence=presence,
             cells=shown,
             states=columns.states,
@@ -179,10 +179,16 @@ class Writer:
 
     def count(self) -> Statement:
         """Write the statement that counts the view's records and persons."""
-        cells = cells_of(self.resource, self.dialect, self.view)
+        cells = cells_of(self.resource, self.dialect, self.view, ())
         visible = self._visible(Asked((), (), None, (), None, by_key=False), cells, ())
         statement = sa.select(sa.func.count(), sa.func.count(visible.c["_person"].distinct())).select_from(visible)
-        return counting(statement, cells.bindings, self.dialect)
+        return counting(statement, cells.compiler.bindings, self.dialect)
+
+    def _paths(self, asked: Asked) -> Iterator[str]:
+        """Yield every path that the question uses."""
+        yield from (*asked.paths, *(paths_in(asked.filter) if asked.filter else ()))
+        for relation in asked.related:
+            yield from (f"{relation}.{name}" for name in related_paths(self.resource, self.view)[relation])
 
     def _visible(self, asked: Asked, cells: Cells, presence: tuple[str, ...]) -> sa.Subquery:
         """Select the view: its rows, and of its columns those that the question uses."""
@@ -204,7 +210,7 @@ class Writer:
         conditions = [cells.rows()]
         if asked.filter is not None:
             conditions += implied(asked.filter, cells)
-        return sa.select(*selected).select_from(source.joined).where(*conditions).subquery("visible")
+        return sa.select(*selected).select_from(cells.judged.joined).where(*conditions).subquery("visible")
 
     def _cell(self, path: str, rows: sa.Subquery, columns: "_Columns") -> CellColumn:
         domain, own = shown_domain(self.resource, self.view, path), self.resource.field(path).domain

@@ -63,7 +63,10 @@ class Bindings:
     covered: dict[str, Covered]
 
     def add(self, condition: Covered) -> str:
-        """Name the parameter of a condition on instruments."""
+        """Name the parameter of a condition on instruments; what is asked in many cells is bound once."""
+        for name, known in self.covered.items():
+            if known == condition:
+                return name
         name = f"instrument_persons_{len(self.covered)}"
         self.covered[name] = condition
         return name

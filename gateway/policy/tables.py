@@ -4,6 +4,7 @@ Databases keep values that the gateway can't show or compare alike: `infinity`, 
 Every read of a column is guarded so that such a value is null here, and so that no expression over it can fail.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -82,7 +83,10 @@ def parameter(name: str, kind: Kind, dialect: Dialect) -> Value:
 def constant(value: Scalar, kind: Kind, dialect: Dialect) -> Value:
     """Bind a value that the policy states."""
     kept = _POSTGRESQL_TYPES[kind] if dialect is Dialect.POSTGRESQL else sa.types.NullType()
-    return sa.literal(encode(value, dialect), type_=kept)
+    encoded = encode(value, dialect)
+    # Named by what it is, so that a value which many cells and rules compare with is bound once.
+    name = hashlib.sha256(f"{kind}:{encoded!r}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return sa.bindparam(f"policy_{name}", encoded, type_=kept)
 
 
 def is_one_of(value: Value, name: str, kind: Kind, dialect: Dialect) -> Bool:
