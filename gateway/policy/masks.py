@@ -90,6 +90,14 @@ def read(text: Text, path: str, field: Field) -> Mask:
     return Mask(form, field.age_at)
 
 
+def forms(path: str, field: Field) -> tuple[Mask, ...]:
+    """Return the masks that a rule can put on a path."""
+    own = "." not in path
+    fitting = (Mask(form) for form, kinds in _MASKS.items() if field.domain.kind in kinds and form is not Form.AGE_BAND)
+    bands = (Mask(Form.AGE_BAND, field.age_at),) if own and field.age_at else ()
+    return (*fitting, *bands, *(Mask(Form.OTHER_FIELD, other) for other in field.coarser if own))
+
+
 def shown_as(mask: Mask, value: object, record: Mapping[str, object], zone: ZoneInfo) -> object:
     """Return the form of a value: the reference reading, which the SQL must agree with.
 

@@ -109,6 +109,31 @@ def test_a_broken_document_is_refused_with_its_place(tmp_path: Path, old: str, n
 
 
 @pytest.mark.parametrize(
+    ("field", "column", "why"),
+    [
+        ("number: {column: id, type: key, class: open}", 32, "'number' is a field of a relation, and can't be a key"),
+        (
+            "b: {column: b, type: text, most: 9, class: open, coarser: [code]}",
+            60,
+            "'coarser' belongs to a field of the",
+        ),
+        ("b: {column: b, type: date, class: open, age_at: at}", 51, "'age_at' belongs to a field of the record itself"),
+    ],
+)
+def test_what_only_a_records_own_field_can_be_is_refused_of_a_relations(
+    tmp_path: Path, field: str, column: int, why: str
+) -> None:
+    """A key in related rows would be shown as it is; a form by a field of the record has no meaning in them."""
+    small.write(tmp_path, small.document([small.EVERYTHING]))
+    path = tmp_path / "catalogue.yaml"
+    head, mark, tail = path.read_text().partition("          flag: {column: flag, type: boolean, class: open}\n")
+    path.write_text(f"{head}{mark}          {field}\n{tail}")
+    line = head.count("\n") + 2
+    with pytest.raises(FileError, match=rf"^catalogue\.yaml:{line}:{column}: .*{why}"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe\x00", b"- a\n", b"a: " + b"x" * (1 << 20), b"a: " + b"[" * 5000, GOOD.encode("utf-16")]
 )
 def test_what_is_no_document_is_refused(tmp_path: Path, content: bytes) -> None:
