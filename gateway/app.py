@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -21,11 +21,9 @@ from gateway.identity.clients import Clients
 from gateway.identity.tokens import AccessTokens, Assertions
 from gateway.instruments import Instruments
 from gateway.opaque import Cursors, Ids
-from gateway.plan.planner import Planner
 from gateway.policy.bundle import Bundle
 from gateway.policy.current import Current
 from gateway.policy.tables import Dialect
-from gateway.policy.view import View
 from gateway.records import schema
 from gateway.records.query import Records
 from gateway.settings import Settings
@@ -166,23 +164,3 @@ def prepare(settings: Settings) -> None:
     store.check()
     log.check()
     store.close()
-
-
-class Survey:
-    """Counts what a view would show, for the city's own eyes; no client's question leads here."""
-
-    def __init__(self, settings: Settings, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._records = Records(settings.arrest_url, settings.query_timeout * 12)
-        self._store = Store(settings.store_url)
-        schema.check(bundle.catalogue, self._records.engine)
-
-    def count(self, resource: str, view: View, agency: str, purpose: str, day: date) -> tuple[int, int]:
-        """Return how many records and persons a view holds, with the instruments of an agency on a day."""
-        planner = Planner(self._bundle.catalogue.resources[resource], Dialect(self._records.engine.dialect.name))
-        return self._records.count(planner.count(view, Instruments(self._store).in_force(agency, purpose, day)))
-
-    def close(self) -> None:
-        """Let the connections go."""
-        self._records.engine.dispose()
-        self._store.close()

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from gateway.cli import agreement, audit, client, demo, instrument, policy, seed, serve, trial
+from gateway.cli import agreement, audit, client, demo, diff, explain, instrument, plan, policy, seed, serve, trial
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.strict_yaml import FileError
 
@@ -32,7 +32,8 @@ def program() -> None:
     """
 
 
-policy.policy.add_command(trial.test)
+for command in (explain.command, trial.test, diff.command, plan.command):
+    policy.policy.add_command(command)
 for command in (
     serve.init,
     serve.serve,

@@ -1,20 +1,16 @@
-"""`gateway policy`: check the documents, and explain what they come to for a subject."""
+"""`gateway policy`: check the documents, and say which were live when."""
 
-import textwrap
-from collections.abc import Iterable
-from datetime import datetime
+import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from gateway.access import Action
-from gateway.cli.client import DAY
-from gateway.errors import ConfigurationError
-from gateway.policy.bundle import Bundle
+from gateway.policy import check as checks
+from gateway.policy import timeline as timelines
+from gateway.policy.bundle import load
 from gateway.policy.check import load_checked
-from gateway.policy.compose import Deny, Occasion, compose
-from gateway.policy.decide import applicable
-from gateway.policy.document import Document
 
 ROOT = click.option(
     "--policies",
@@ -33,92 +29,46 @@ def policy() -> None:
 
 @policy.command()
 @ROOT
-def check(policies: Path) -> None:
-    """Read everything, type-check every condition, and find rules that can't be joined."""
-    bundle = load_checked(policies)
+@click.option("--strict", is_flag=True, help="exit with 1 where there are warnings")
+def check(policies: Path, strict: bool) -> None:  # noqa: FBT001 -- click passes it by name
+    """Read everything, type-check every condition, find rules that can't be joined, and warn of useless ones."""
+    bundle = load(policies)
+    warnings = checks.check(bundle)
     for document in bundle.documents.values():
         until = f" until {document.until}" if document.until else ""
         authority = document.authority
         click.echo(f"{document.name:24} {document.status:10} from {document.starts}{until}  {authority.confidence}")
     click.echo(f"{len(bundle.documents)} documents, {bundle.digest}")
+    for warning in warnings:
+        click.echo(f"warning: {warning.place}: {warning.message}", err=True)
+    if warnings and strict:
+        sys.exit(1)
 
 
 @policy.command()
 @ROOT
-@click.option("--agency", required=True)
-@click.option("--component", default="", help="the part of the agency")
-@click.option("--ori", default="")
-@click.option("--mission", required=True)
-@click.option("--criminal-justice-agency/--no-criminal-justice-agency", default=False)
-@click.option("--purpose", required=True)
-@click.option("--resource", default="arrests", show_default=True)
-@click.option("--action", type=click.Choice([action.value for action in Action]), default="read", show_default=True)
-@click.option("--as-of", type=DAY, default=lambda: datetime.now().astimezone(), show_default="today")
-@click.option("--with", "proposed", multiple=True, help="a proposed document to apply; repeatable")
-def explain(
-    policies: Path,
-    agency: str,
-    component: str,
-    ori: str,
-    mission: str,
-    criminal_justice_agency: bool,  # noqa: FBT001 -- click passes it by name
-    purpose: str,
-    resource: str,
-    action: str,
-    as_of: datetime,
-    proposed: tuple[str, ...],
-) -> None:
-    """Say which documents apply to a subject, which rules decide, and why each field is shown, masked or withheld."""
+@click.option("--json", "as_json", is_flag=True, help="for machines")
+def timeline(policies: Path, as_json: bool) -> None:  # noqa: FBT001 -- click passes it by name
+    """Say which documents were live when, and name the gaps and overlaps of what they rule on."""
     bundle = load_checked(policies)
-    _known(bundle, purpose, resource, mission, proposed)
-    attributes = {
-        "agency": agency,
-        "component": component,
-        "ori": ori,
-        "mission": mission,
-        "criminal_justice_agency": criminal_justice_agency,
-    }
-    live = bundle.live(as_of.date(), frozenset(proposed))
-    applying = applicable(live, attributes)
-    click.echo(f"live on {as_of.date()}:")
-    for document in live:
-        _print_document(document, applies=document in applying)
-    decision = compose(applying, Occasion(Action(action), resource, purpose, frozenset(), as_of.date()), bundle)
-    if isinstance(decision, Deny):
-        click.echo(f"DENY ({decision.code})")
-        for reason in decision.reasons:
-            click.echo(f"  {reason.rule}: {reason.because} [{reason.basis}]")
+    spans, findings = timelines.spans(bundle), timelines.findings(bundle)
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"spans": [_span(span) for span in spans], "findings": [asdict(f) for f in findings]}, default=str
+            )
+        )
         return
-    click.echo("PERMIT by " + ", ".join(decision.rules))
-    view = decision.view
-    for path, _ in bundle.catalogue.resources[resource].paths():
-        if path in view.shown:
-            click.echo(f"  {path:32} shown")
-        elif path in view.masked:
-            click.echo(f"  {path:32} masked")
-        else:
-            reason = view.withheld[path]
-            click.echo(f"  {path:32} withheld by {reason.rule}: {reason.because}")
-    for budget in decision.budgets:
-        click.echo(f"  at most {budget.at_most} persons a {budget.per} ({budget.document})")
+    for span in spans:
+        until = f"until {span.until}" if span.until else "on"
+        click.echo(f"from {span.starts} {until}")
+        for document in span.documents:
+            click.echo(f"  {document.name:24} {document.status:10} {document.authority.confidence:12} {document.title}")
+    for finding in findings:
+        click.echo(str(finding))
+    if not findings:
+        click.echo("no gaps, no overlaps")
 
 
-def _known(bundle: Bundle, purpose: str, resource: str, mission: str, proposed: tuple[str, ...]) -> None:
-    """Refuse a misspelt word, which would otherwise read as a denial."""
-    words: tuple[tuple[str, Iterable[str]], ...] = (
-        (purpose, bundle.catalogue.purposes),
-        (mission, bundle.catalogue.missions),
-        (resource, bundle.catalogue.resources),
-        *((name, bundle.documents) for name in proposed),
-    )
-    for word, vocabulary in words:
-        if word not in vocabulary:
-            raise ConfigurationError(f"'{word}' is not one of {', '.join(vocabulary)}")
-
-
-def _print_document(document: Document, *, applies: bool) -> None:
-    mark = "applies" if applies else "-"
-    authority = document.authority
-    click.echo(f"  {document.name:24} {mark:8} {authority.instrument} (confidence: {authority.confidence})")
-    if applies and authority.interpretation:
-        click.echo(textwrap.fill(authority.interpretation, 110, initial_indent=" " * 36, subsequent_indent=" " * 36))
+def _span(span: timelines.Span) -> dict[str, object]:
+    return {"from": span.starts, "until": span.until, "documents": [document.name for document in span.documents]}

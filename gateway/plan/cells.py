@@ -5,7 +5,7 @@ field partly in full and partly in its form, it is compared in its form.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import assert_never
 
 import sqlalchemy as sa
@@ -32,6 +32,11 @@ def shown_domain(resource: Resource, view: View, path: str) -> Domain:
     return cell.mask.domain(resource)
 
 
+def cells_of(resource: Resource, dialect: Dialect, view: View) -> "Cells":
+    """Prepare the cells of a view over a source of their own."""
+    return Cells(resource, dialect, view, Bindings({}), resource_source(resource, dialect))
+
+
 @dataclass(frozen=True, slots=True)
 class Cells:
     """Writes the rows and cells of one view over the resource's source."""
@@ -39,12 +44,8 @@ class Cells:
     resource: Resource
     dialect: Dialect
     view: View
-    bindings: Bindings = field(default_factory=lambda: Bindings({}))
-    source: ResourceSource = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Join the source once."""
-        object.__setattr__(self, "source", resource_source(self.resource, self.dialect))
+    bindings: Bindings
+    source: ResourceSource
 
     def rows(self) -> Bool:
         """Write the condition of the view's rows."""

@@ -8,8 +8,9 @@ from gateway.access import Instrument, Search, SortKey
 from gateway.catalogue import Resource
 from gateway.domains import Kind, Scalar
 from gateway.errors import Code, Unplannable
+from gateway.plan.difference import select
 from gateway.plan.shape import read_filter, related_paths, scalar_domain, scalar_paths, unknown_field
-from gateway.plan.statement import Asked, Statement, Writer
+from gateway.plan.statement import Asked, Statement, Writer, counting
 from gateway.policy.sql import bind
 from gateway.policy.tables import Dialect, Parameter, encode, encode_many
 from gateway.policy.view import View
@@ -83,6 +84,12 @@ class Planner:
     def count(self, view: View, instruments: tuple[Instrument, ...]) -> Plan:
         """Plan the city's own count of visible records and persons; no client's question leads here."""
         statement = Writer(self._resource, self._dialect, view).count()
+        return Plan(statement, self._parameters(statement, [], instruments), 1, (), ())
+
+    def difference(self, old: View | None, new: View | None, instruments: tuple[Instrument, ...]) -> Plan:
+        """Plan the city's own comparison of two views."""
+        selected, bindings = select(self._resource, self._dialect, old, new)
+        statement = counting(selected, bindings, self._dialect)
         return Plan(statement, self._parameters(statement, [], instruments), 1, (), ())
 
     def _parameters(

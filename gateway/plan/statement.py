@@ -14,11 +14,12 @@ from sqlalchemy.engine.interfaces import Dialect as Compiling
 from gateway.access import SortKey
 from gateway.catalogue import Resource
 from gateway.domains import Domain, Kind
-from gateway.plan.cells import Cells, label, shown_domain, text_of
+from gateway.plan.cells import Cells, cells_of, label, shown_domain, text_of
 from gateway.plan.comparison import compare
 from gateway.plan.implied import implied
 from gateway.plan.shape import Joined, Negated, Shape, Test, paths_in, related_paths
 from gateway.policy.condition import Covered
+from gateway.policy.sql import Bindings
 from gateway.policy.tables import Bool, Dialect, Parameter, Value, ordered, parameter, related_source
 from gateway.policy.view import Standing, View
 
@@ -129,7 +130,7 @@ class Writer:
 
     def page(self, asked: Asked) -> Statement:
         """Write the statement that a question asks for: its page of the view, with related rows."""
-        cells = Cells(self.resource, self.dialect, self.view)
+        cells = cells_of(self.resource, self.dialect, self.view)
         presence = tuple(sorted({path.rpartition(".")[0] for path in asked.paths} - {""}))
         visible = self._visible(asked, cells, presence)
         page = sa.select(visible).order_by(*self._order(visible, asked.sort)).limit(sa.bindparam("limit"))
@@ -163,11 +164,10 @@ class Writer:
 
     def count(self) -> Statement:
         """Write the statement that counts the view's records and persons."""
-        cells = Cells(self.resource, self.dialect, self.view)
+        cells = cells_of(self.resource, self.dialect, self.view)
         visible = self._visible(Asked((), (), None, (), None, by_key=False), cells, ())
         statement = sa.select(sa.func.count(), sa.func.count(visible.c["_person"].distinct())).select_from(visible)
-        sql, constants = _text(statement, self.dialect)
-        return Statement(sql, constants, cells.bindings.covered, (), (), {}, None, (), _digest(sql, constants))
+        return counting(statement, cells.bindings, self.dialect)
 
     def _visible(self, asked: Asked, cells: Cells, presence: tuple[str, ...]) -> sa.Subquery:
         """Select the view: its rows, and of its columns those that the question uses."""
@@ -299,6 +299,12 @@ class Writer:
             else:
                 later = sa.or_(beyond, column.is_(None), sa.and_(column == bound, later))
         return later
+
+
+def counting(statement: sa.SelectBase, bindings: Bindings, dialect: Dialect) -> Statement:
+    """Compile a statement whose columns are numbers and no cells."""
+    sql, constants = _text(statement, dialect)
+    return Statement(sql, constants, bindings.covered, (), (), {}, None, (), _digest(sql, constants))
 
 
 def _text(statement: sa.SelectBase, dialect: Dialect) -> tuple[str, dict[str, Parameter]]:

@@ -22,10 +22,11 @@ COMPILER = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A city's whole policy; the digest names it in every entry of the log."""
+    """A city's whole policy; the digest names it in every entry of the log, and is made of those of its files."""
 
     catalogue: Catalogue
     documents: Mapping[str, Document]
+    files: Mapping[str, str]
     digest: str
 
     def live(self, day: date, named: frozenset[str] = frozenset()) -> tuple[Document, ...]:
@@ -62,7 +63,7 @@ def load(root: Path) -> Bundle:
         for name in document.replaces:
             if name not in found or name == document.name:
                 raise FileError(document.place, f"'{document.name}' replaces '{name}', which is no other document")
-    return Bundle(catalogue, found, _digest(rfc8785.dumps({"compiler": COMPILER, "files": digests})))
+    return Bundle(catalogue, found, digests, _digest(rfc8785.dumps({"compiler": COMPILER, "files": digests})))
 
 
 def _is_test(path: Path) -> bool:

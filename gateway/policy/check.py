@@ -114,12 +114,11 @@ def _shadow(rule: Rule, closing: list[Rule], *, comparable: bool) -> Rule | None
 def _refuse_conflict(rules: list[Rule]) -> None:
     conflict = conflict_among(rules)
     if conflict is not None:
-        first, second, path = conflict.first, conflict.second, conflict.path
+        first, second = conflict.first, conflict.second
         raise FileError(
             second.place,
-            f"'{second.name}' shows '{path}' as {second.masks[path].name}, and '{first.name}' ({first.place}), which "
-            f"can apply together with it, as {first.masks[path].name}: neither is finer; give both the same form, "
-            "or other purposes, subjects or dates",
+            f"'{second.name}' and '{first.name}' ({first.place}) can apply together, and show {conflict.why}: "
+            "neither is finer; give both the same form, or other purposes, subjects or dates",
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from gateway.access import Action
+from gateway.catalogue import Resource
 from gateway.errors import Code, Reason
 from gateway.policy.bundle import Bundle
 from gateway.policy.condition import TRUE, Condition, any_of
@@ -53,11 +54,11 @@ class Deny:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two rules that mask one field in two forms."""
+    """Two rules that can't be joined, and why."""
 
     first: Rule
     second: Rule
-    path: str
+    why: str
 
 
 def compose(applying: tuple[Document, ...], occasion: Occasion, bundle: Bundle) -> Permit | Deny:
@@ -92,13 +93,40 @@ def compose(applying: tuple[Document, ...], occasion: Occasion, bundle: Bundle) 
     )
 
 
+def everything(resource: Resource) -> View:
+    """Return the view that holds all: for the city's own eyes, and no permit leads to it."""
+    own = Reason("everything", "the city's own records", "It is asked by the city itself.")
+    shown = Cell((Step(Test.ALWAYS, (), Outcome(Standing.SHOWN, own)),), None)
+    paths = frozenset(path for path, _ in resource.paths())
+    return View(
+        rows=TRUE,
+        denials=(),
+        cells=dict.fromkeys(paths, shown),
+        shown=paths,
+        masked=frozenset(),
+        varying=frozenset(),
+        pseudonyms=frozenset(),
+        withheld={},
+        opened=TRUE,
+        pointers=(),
+    )
+
+
 def conflict_among(rules: Iterable[Rule]) -> Conflict | None:
-    """Find two rules that mask one field in two forms: neither is finer, and a column holds values of one kind."""
+    """Find two rules that show one field in two forms, or a field in full in the place of another and itself masked.
+
+    Of two forms neither is finer, and a column holds values of one kind.
+    """
     first: dict[str, Rule] = {}
     for rule in rules:
         for path, mask in rule.masks.items():
-            if first.setdefault(path, rule).masks[path] != mask:
-                return Conflict(first[path], rule, path)
+            before = first.setdefault(path, rule)
+            if before.masks[path] != mask:
+                return Conflict(before, rule, f"'{path}' as {before.masks[path].name} and as {mask.name}")
+    for path, rule in first.items():
+        other = first.get(rule.masks[path].field) if rule.masks[path].form is Form.OTHER_FIELD else None
+        if other is not None:
+            return Conflict(other, rule, f"'{rule.masks[path].field}' masked, and in full in the place of '{path}'")
     return None
 
 

@@ -59,10 +59,21 @@ class Records:
         reader = _reader_of(plan.statement, self._sqlite)
         return tuple(reader.row(values) for values in self._run(plan))
 
+    def row(self, plan: Plan) -> tuple[int, ...]:
+        """Run a plan whose result is one row of numbers."""
+        return self._run(plan)[0]
+
     def count(self, plan: Plan) -> tuple[int, int]:
         """Run a plan that counts records and persons."""
         records, persons = self._run(plan)[0]
         return records, persons
+
+    def explained(self, plan: Plan) -> str:
+        """Let the database say how it would run a plan, which it does not run; for the city's own eyes."""
+        with self.engine.connect() as connection:
+            prefix = "EXPLAIN QUERY PLAN " if self._sqlite else "EXPLAIN "
+            rows = connection.exec_driver_sql(prefix + plan.statement.sql, dict(plan.parameters)).all()
+        return "\n".join(str(row[-1]) for row in rows)
 
     def ping(self) -> None:
         """Ask the database for nothing."""

@@ -64,15 +64,20 @@ def search(request: Request, resource: str) -> Search:
     """Read a question for a page of records."""
     _no_parameters(request)
     stated, number = purpose(request), case(request)
-    body = _body(request)
+    return search_in(_body(request), resource, stated, number)
+
+
+def search_in(content: bytes, resource: str, purpose: str, case: str | None) -> Search:
+    """Read the question that a body asks."""
+    body = _object(content)
     unknown = body.keys() - _MEMBERS
     if unknown:
         raise Malformed(Code.UNKNOWN_PARAMETER, f"The body may hold {', '.join(sorted(_MEMBERS))}.")
     asked = body.get("filter")
     return Search(
         resource=resource,
-        purpose=stated,
-        case=number,
+        purpose=purpose,
+        case=case,
         filter=None if asked is None else _Filters().read(asked, 1),
         sort=_sort(body.get("sort", [])),
         fields=_fields(body.get("fields", [])),
@@ -86,11 +91,14 @@ def _no_parameters(request: Request) -> None:
         raise Malformed(Code.UNKNOWN_PARAMETER, "No query parameters are known here.")
 
 
-def _body(request: Request) -> dict[str, Any]:
+def _body(request: Request) -> bytes:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/json" or charset != "utf-8" or "Content-Encoding" in request.headers:
         raise Malformed(Code.NOT_JSON, "Send the question as application/json in UTF-8, without a content coding.")
-    content = _content(request)
+    return _content(request)
+
+
+def _object(content: bytes) -> dict[str, Any]:
     try:
         body = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except RecursionError:

@@ -1,8 +1,11 @@
 """The commands of city IT and auditors, run from the shell as they run them."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tests.e2e import servers
 from tests.world import POLICIES
@@ -130,9 +133,10 @@ def test_policy_check_and_explain_say_what_applies_and_why(settings: dict[str, s
     """The order of 2014 permits nothing of the data and denies nothing; the hypothetical one masks and withholds."""
     assert "11 documents, sha256:" in done(["policy", "check"], settings)
     plain = done([*EXPLAINED, *PURPOSE, "--as-of", "2014-04-17"], settings)
-    assert "PERMIT by pa-expunged/gone, ph-2010/those-arrested" in plain
+    assert "PERMIT\n" in plain
+    assert "permit       ph-2010/those-arrested: " in plain
     closed = done([*EXPLAINED, *PURPOSE, "--as-of", "2014-04-17", "--with", "hold-standard-on-data"], settings)
-    assert "date_of_birth                    masked: year" in closed
+    assert "date_of_birth                    masked as year by hold-standard-on-data/convicted-and-warranted" in closed
     assert "home_address                     withheld by hold-standard-on-data/no-home-raids" in closed
     ended = done([*EXPLAINED, *PURPOSE, "--as-of", "2018-09-01"], settings)
     assert "DENY (denied-by-rule)" in ended
@@ -151,3 +155,85 @@ def test_wrong_settings_end_in_one_line(settings: dict[str, str]) -> None:
     """An operator reads which variable is wrong, and no traceback."""
     assert "GATEWAY_KEYS" in done(["init"], {"store_url": settings["store_url"]}, 2)
     assert "GATEWAY_TYPO: is no setting" in done(["init"], settings | {"typo": "1"}, 2)
+
+
+def test_explain_says_how_each_rule_falls_on_one_record(settings: dict[str, str]) -> None:
+    """True, false or unknown, in words and as JSON; no value is told, and that somebody looked is in the log."""
+    asked = [*EXPLAINED, *PURPOSE, "--as-of", "2014-05-01", "--with", "hold-standard-on-data", "--record", "5"]
+    told = json.loads(done([*asked, "--json", "--by", "Officer Sealed"], settings))
+    assert {rule["rule"]: rule["rows"] for rule in told["rules"]}["pa-expunged/gone"] == "false"
+    assert {rule["rows"] for rule in told["rules"]} <= {"true", "false", "unknown"}
+    assert told["record"] == "hidden"
+    assert "the record is hidden" in done(asked, settings)
+    shown = done([*EXPLAINED, *PURPOSE, "--as-of", "2014-05-01", "--record", "5", "--json"], settings)
+    assert json.loads(shown)["record"] == "shown"
+    assert "no record 99999999" in done([*asked[:-1], "99999999"], settings, 2)
+    entries = done(["audit", "show", "--json"], settings)
+    assert '"policy-explain"' in entries
+    assert "Officer Sealed" not in entries
+
+
+def test_timeline_names_gaps_and_overlaps(settings: dict[str, str], tmp_path: Path) -> None:
+    """Of the shipped documents one gap is known: nothing is known of notices under the order of December 2015."""
+    told = done(["policy", "timeline"], settings)
+    assert told.count("\nfrom 20") == 5
+    assert told.endswith("from 2015-12-22 until 2016-01-04, between ph-eo-1-14 and ph-eo-5-16\n")
+    shutil.copytree(POLICIES, tmp_path / "p")
+    document = tmp_path / "p" / "ph-2018.yaml"
+    document.write_text(document.read_text().replace("{from: 2018-09-01}", "{from: 2018-08-01}"))
+    told = done(["policy", "timeline", "--policies", str(tmp_path / "p")], settings)
+    assert "overlap: ph-2010 and ph-2018 both rule on 'read' of arrests from 2018-08-01 until 2018-09-01" in told
+    found = json.loads(done(["policy", "timeline", "--json"], settings))
+    assert [finding["kind"] for finding in found["findings"]] == ["gap"]
+
+
+@pytest.fixture(scope="module")
+def client(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Register a client."""
+    key = tmp_path_factory.mktemp("client") / "key"
+    done(["client", "keygen", str(key)], settings)
+    add = ["client", "add", "ero", "--agency", "ICE", "--component", "ERO", "--ori", "PATEST009", *PURPOSE]
+    add += ["--mission", "immigration-enforcement", "--no-criminal-justice-agency", "--from", "2008-01-01"]
+    done([*add, "--key", f"{key}.pub.pem"], settings)
+    return "ero"
+
+
+def test_diff_tells_records_persons_and_fields(settings: dict[str, str], client: str, tmp_path: Path) -> None:
+    """What a registered client would gain and lose, in numbers of the real database and in names of fields."""
+    shutil.copytree(POLICIES, tmp_path / "p")
+    document = tmp_path / "p" / "ph-2010.yaml"
+    shown = "show: [identity, identifier, contact, origin, arrest, charges, custody]"
+    rows = (
+        f'rows: record.category == "Violent"\n    {shown.replace("contact, ", "")}\n    mask: {{date_of_birth: year}}'
+    )
+    document.write_text(document.read_text().replace(shown, rows))
+    asked = ["policy", "diff", str(POLICIES), str(tmp_path / "p"), "--as-of", "2014-05-01"]
+    told = done(asked, settings)
+    assert "changed  ph-2010.yaml" in told
+    assert "home_address                     shown -> withheld" in told
+    assert "date_of_birth                    shown -> masked as year" in told
+    (change,) = [each for each in json.loads(done([*asked, "--json"], settings))["changes"] if each["client"] == client]
+    records, persons = change["numbers"]["records"], change["numbers"]["persons"]
+    engine = sa.create_engine(settings["arrest_url"])
+    with engine.connect() as connection:
+        live = "record_status NOT IN ('expunged', 'sealed')"
+        before = connection.scalar(sa.text(f"SELECT count(*) FROM arrest WHERE {live}"))
+        kept = f"FROM arrest WHERE {live} AND category = 'Violent'"
+        after = connection.scalar(sa.text(f"SELECT count(*) {kept}"))
+        people = connection.scalar(sa.text(f"SELECT count(DISTINCT person_id) {kept}"))
+    engine.dispose()
+    assert records == {"before": before, "after": after, "gained": 0, "lost": before - after}
+    assert (persons["after"], persons["gained"]) == (people, 0)
+    assert "would see anything else" in done(["policy", "diff", str(POLICIES), str(POLICIES)], settings)
+
+
+def test_plan_shows_the_statement_and_what_it_lacks(settings: dict[str, str], client: str) -> None:
+    """The statement holds no value of the search; a filter without an index is named; what is refused is told."""
+    asked = ["policy", "plan", "--client", client, *PURPOSE, "--as-of", "2014-05-01"]
+    told = done([*asked, "--search", '{"filter": {"employer": {"eq": "SECRET TERM"}}}'], settings)
+    assert "WHERE visible.employer = :value_0" in told
+    assert "missing: CREATE INDEX ix_person_employer ON person (employer)" in told
+    assert "SECRET TERM" not in told
+    assert "no index is missing" in done([*asked, "--search", '{"filter": {"dc_number": {"eq": "1"}}}'], settings)
+    assert "unknown-field" in done([*asked, "--search", '{"filter": {"victims": {"eq": "1"}}}'], settings, 2)
+    assert "denied (denied-by-rule)" in done([*asked[:-1], "2020-01-01"], settings, 2)

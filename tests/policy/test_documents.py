@@ -156,6 +156,14 @@ def rule(name: str, **changed: Any) -> dict[str, Any]:
     return {"id": name, "permit": "read", "resource": "cases", "show": ["open"], "because": "So."} | changed
 
 
+def test_a_field_in_anothers_place_is_not_itself_masked(tmp_path: Path) -> None:
+    """What one rule shows as its first letter, another would show in full under another name."""
+    masked = rule("b", mask={"code": "first-letter"})
+    small.write(tmp_path, small.document([rule("a", show=["grade"], mask={"name": "code"}), masked]))
+    with pytest.raises(FileError, match="in full in the place of 'name'"):
+        load_checked(tmp_path)
+
+
 @pytest.mark.parametrize(
     "second",
     [

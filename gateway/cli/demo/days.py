@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.access import AccessRequest, Action, Subject
-from gateway.app import Survey
 from gateway.cli.demo.cast import agreement_of
 from gateway.cli.demo.step import expect
 from gateway.policy.bundle import Bundle
@@ -16,6 +15,7 @@ from gateway.policy.check import load_checked
 from gateway.policy.compose import Deny, Permit
 from gateway.policy.decide import applicable, decide
 from gateway.settings import Settings
+from gateway.survey import Survey
 
 CLOSING = "hold-standard-on-data"
 RESOURCE = "arrests"
@@ -54,7 +54,7 @@ class Seen:
 def show(settings: Settings, records: int, persons: int) -> None:
     """Print the table, and stop if it is not the history that the documents tell."""
     bundle = load_checked(settings.policies)
-    survey = Survey(settings, bundle)
+    survey = Survey(settings, bundle.catalogue)
     seen = {name: [_seen(survey, bundle, name, *day) for day in DAYS] for name in ("ice-ero", "fbi-phl")}
     survey.close()
     click.echo(f"Of {records:,} arrests of {persons:,} persons. Fields are shown / masked / withheld.")
@@ -91,7 +91,8 @@ def _seen(survey: Survey, bundle: Bundle, name: str, day: date, named: frozenset
         case Deny(code):
             return Seen(0, 0, frozenset(), frozenset(), frozenset(), f"denied: {code}")
         case Permit(view):
-            records, persons = survey.count(RESOURCE, view, agreement.agency, request.purpose, day)
+            instruments = survey.instruments(agreement.agency, request.purpose, day)
+            records, persons = survey.count(bundle.catalogue.resources[RESOURCE], view, instruments)
             return Seen(records, persons, view.shown, view.masked, frozenset(view.withheld))
 
 
