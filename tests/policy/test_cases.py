@@ -453,6 +453,33 @@ def test_a_fault_planted_in_a_document_fails_its_tests(tmp_path: Path, document:
     assert not run(tmp_path / "policies", [document]).passed
 
 
+EXAMPLE_FAULTS = [
+    ("new-york-green-light/ny-vtl-201-12-a", '["article-iii-judge"]', '["article-iii-judge", "federal-magistrate"]'),
+    ("new-york-green-light/ny-vtl-201-12-a", ' && i.kind == "judicial"', ""),
+    ("new-york-green-light/ny-vtl-201-12-a", "subject.mission == ", "subject.mission != "),
+    ("new-york-green-light/ny-vtl-201-12-a", "report: green-light-request", "report: other-request"),
+    ("new-york-green-light/ny-recipients-certify", "    certification: no-onward-disclosure\n", ""),
+    ("new-york-green-light/ny-recipients-certify", "disclose nothing", "disclose something"),
+    ("california-clets/ca-clets-2019", "    certification: clets-2019\n", ""),
+    ("california-clets/ca-clets-2019", "[contact, registration]", "[registration]"),
+    ("california-clets/ca-clets-2019", "    purposes: [immigration-enforcement]\n", ""),
+    ("california-clets/ca-clets-2019", "    rows: has(record.history)\n", ""),
+    ("california-clets/ca-clets-2019", "from: 2019-10-15", "from: 2019-10-16"),
+]
+
+
+@pytest.mark.parametrize(("document", "old", "new"), EXAMPLE_FAULTS)
+def test_a_fault_planted_in_an_example_fails_its_tests(tmp_path: Path, document: str, old: str, new: str) -> None:
+    """A judge of another kind, a class or purpose too many or too few, a certification that is not asked for."""
+    directory, _, name = document.partition("/")
+    shutil.copytree(POLICIES / "examples" / directory, tmp_path / "policies")
+    path = tmp_path / "policies" / f"{name}.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    assert not run(tmp_path / "policies", [name]).passed
+
+
 def test_a_catalogue_with_several_resources_wants_them_named(tmp_path: Path) -> None:
     """Records and cases name their resource, and a case is given the records of its own."""
     directory(tmp_path)

@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
+from gateway.access import Action
+from gateway.cases.document import DENIALS
+from gateway.instruments import KINDS, SIGNERS
 from gateway.policy.bundle import Bundle, load
+from gateway.policy.cel_types import SUBJECT_FIELDS
 from gateway.policy.check import check, load_checked
 from gateway.policy.current import Current
+from gateway.policy.document import Status
+from gateway.policy.lists import CONFIDENCE
+from gateway.policy.masks import Form
+from gateway.policy.view import Standing
 from gateway.strict_yaml import FileError
 from tests.policy import small
 from tests.world import POLICIES
@@ -293,3 +301,11 @@ def test_the_last_good_policy_stays_in_force(tmp_path: Path) -> None:
     current.refresh()
     assert current.sound
     assert [current.bundle] == accepted != [first]
+
+
+def test_the_reference_names_every_word_of_the_language() -> None:
+    """What a document can say, and how a request can be refused under it, stands in docs/policy-language.md."""
+    reference = (POLICIES.parent / "docs" / "policy-language.md").read_text()
+    forms = [form.value for form in Form if form is not Form.OTHER_FIELD]
+    words = [*forms, *Status, *Action, *Standing, *DENIALS, *CONFIDENCE, *KINDS, *SIGNERS, *SUBJECT_FIELDS]
+    assert [word for word in words if word not in reference] == []
