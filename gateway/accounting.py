@@ -63,16 +63,7 @@ def disclosed(inquiry: Inquiry, found: Found) -> Entry:
     """Write down what is about to be disclosed, up to the digest of the body's bytes."""
     facts = _facts(inquiry)
     if found.permit is not None:
-        view = found.permit.view
-        facts |= {
-            "rules": found.permit.rules,
-            "documents": found.permit.documents,
-            "shown": sorted(view.shown),
-            "masked": {path: cell.mask.name for path, cell in view.cells.items() if cell.mask is not None},
-            "varying": sorted(view.varying) or None,
-            "withheld": sorted(view.withheld),
-            "reports": found.permit.reports or None,
-        }
+        facts |= permitted(found.permit)
     if found.plan is not None:
         facts["plan"] = found.plan.statement.digest
     facts |= {
@@ -90,6 +81,20 @@ def disclosed(inquiry: Inquiry, found: Found) -> Entry:
         ),
     )
     return Entry(_action(inquiry), "permit", "disclosed", inquiry.now, inquiry.subject, facts, openings)
+
+
+def permitted(permit: Permit) -> dict[str, Json]:
+    """Write down what a permit came to: from the bundle and the entry's other members it can be derived again."""
+    view = permit.view
+    return {
+        "rules": list(permit.rules),
+        "documents": list(permit.documents),
+        "shown": sorted(view.shown),
+        "masked": {path: cell.mask.name for path, cell in view.cells.items() if cell.mask is not None},
+        "varying": sorted(view.varying) or None,
+        "withheld": sorted(view.withheld),
+        "reports": list(permit.reports) or None,
+    }
 
 
 def refused(inquiry: Inquiry, refusal: Refusal) -> Entry:

@@ -1,7 +1,8 @@
 """The composition root: settings in, a gateway that can serve out."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -11,8 +12,12 @@ from flask import Flask
 
 from gateway import keys as key_files
 from gateway.accounting import Rehearsal
+from gateway.activation import approvers
+from gateway.activation.current import Clocks, Current, Watch
+from gateway.activation.register import Register
+from gateway.activation.statement import Statement
 from gateway.audit.aggregate import Aggregate
-from gateway.audit.entry import Entry
+from gateway.audit.entry import Entry, Json
 from gateway.audit.log import Log, Openings
 from gateway.audit.sealer import Sealer
 from gateway.disclosure import Custodian
@@ -22,15 +27,14 @@ from gateway.identity.tokens import AccessTokens, Assertions
 from gateway.instruments import Instruments
 from gateway.opaque import Cursors, Ids
 from gateway.policy.bundle import Bundle
-from gateway.policy.current import Current
 from gateway.policy.tables import Dialect
 from gateway.records import schema
 from gateway.records.query import Records
 from gateway.settings import Settings
 from gateway.store import Claim, Store
-from gateway.strict_yaml import FileError, Place
 from gateway.telemetry import Telemetry
 from gateway.web import site
+from gateway.web.operations import Readiness
 
 Clock = Callable[[], datetime]
 
@@ -67,12 +71,23 @@ def open_log(settings: Settings) -> tuple[Store, Log, Openings]:
     return store, Log(store, settings.log_origin, keys.checkpoint, openings), openings
 
 
-def build(settings: Settings, clock: Clock = now) -> Gateway:
+@contextmanager
+def open_register(settings: Settings, clock: Clock = now) -> Iterator[Register]:
+    """Open the register of statements for a block."""
+    store, log, _ = open_log(settings)
+    try:
+        store.check()
+        yield Register(store, log, clock)
+    finally:
+        store.close()
+
+
+def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float] = time.monotonic) -> Gateway:
     """Compose a gateway; raise ConfigurationError or FileError where a part refuses to start.
 
     1. The store is of this version, keeps its promises, and holds this log under this key.
-    2. The policy is sound.
-    3. The catalogue fits the arrest database, which is opened for reading only.
+    2. A bundle is in force, by statements that the registered approvers signed.
+    3. A resource of its catalogue, at least, fits the arrest database, which is opened for reading only.
     """
     with ExitStack() as refused:
         keys = key_files.read(settings.keys)
@@ -85,15 +100,24 @@ def build(settings: Settings, clock: Clock = now) -> Gateway:
         # 2. and 3.
         records = Records(settings.arrest_url, settings.query_timeout)
         refused.callback(records.engine.dispose)
-        accept = partial(_accept, records=records, log=log, telemetry=telemetry, clock=clock)
-        policy = Current(settings.policies, accept, lambda error: _refuse(error, telemetry))
-        schema.check(policy.bundle.catalogue, records.engine)
-        accept(policy.bundle)
+        fitting = schema.Fitting(records.engine, telemetry.resources_unfit, monotonic)
+        policy = Current(
+            Register(store, log, clock),
+            partial(approvers.read, settings.approvers),
+            Watch(
+                partial(_accept, fitting=fitting, log=log, telemetry=telemetry, clock=clock),
+                telemetry.policy_refused,
+                lambda bundle: telemetry.policy_accepted(bundle.digest),
+            ),
+            Clocks(clock, monotonic),
+            settings.policy_age,
+        )
         clients = Clients(store)
         aggregate = Aggregate(log.append, clock)
         custodian = Custodian(
             policy=policy,
             records=records,
+            fitting=fitting,
             dialect=Dialect(records.engine.dialect.name),
             log=log,
             openings=openings,
@@ -101,7 +125,7 @@ def build(settings: Settings, clock: Clock = now) -> Gateway:
             instruments=Instruments(store),
             ids=Ids(keys.ids),
             cursors=Cursors(keys.cursors),
-            rehearsal=_rehearsal(settings, policy.bundle),
+            rehearsal=_rehearsal(settings, policy.last),
             clock=clock,
             telemetry=telemetry,
         )
@@ -113,12 +137,17 @@ def build(settings: Settings, clock: Clock = now) -> Gateway:
             AccessTokens(settings.issuer, settings.resource_server, keys.token, clients, seconds),
             log,
             telemetry,
-            {"arrests": records.ping, "log": log.unsealed, "policy": lambda: _sound(policy)},
+            Readiness(
+                {"arrests": records.ping, "log": log.unsealed, "policy": policy.check, "resources": fitting.check},
+                lambda: fitting.unfit,
+            ),
         )
         memory = settings.limiter_storage.startswith("memory")
         claim = store.claim_only_process() if memory else None
         refused.pop_all()
-        return Gateway(flask, Sealer((log.seal, aggregate.flush, policy.refresh)), custodian, store, log, claim)
+        # The policy first: what it waits for, a stop waits for.
+        works = (policy.refresh, log.seal, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
+        return Gateway(flask, Sealer(works), custodian, store, log, claim)
 
 
 def _started(check: Callable[[], None]) -> None:
@@ -128,23 +157,14 @@ def _started(check: Callable[[], None]) -> None:
         raise ConfigurationError("the gateway's store can't be written") from error
 
 
-def _accept(bundle: Bundle, records: Records, log: Log, telemetry: Telemetry, clock: Clock) -> None:
+def _accept(
+    bundle: Bundle, statement: Statement, fitting: schema.Fitting, log: Log, telemetry: Telemetry, clock: Clock
+) -> None:
     """Hold a catalogue against the database, and write down which policy is in force before the first answer by it."""
-    try:
-        schema.check(bundle.catalogue, records.engine)
-    except ConfigurationError as error:
-        raise FileError(Place("catalogue.yaml", 1, 1), str(error)) from None
-    log.append(Entry("policy", "permit", "in-force", clock(), None, {"bundle": bundle.digest}))
+    fitting.accept(bundle.catalogue)
+    facts: dict[str, Json] = {"bundle": bundle.digest, "statement": statement.sequence}
+    log.append(Entry("policy", "permit", "in-force", clock(), None, facts))
     telemetry.policy_accepted(bundle.digest)
-
-
-def _refuse(error: FileError, telemetry: Telemetry) -> None:
-    telemetry.policy_refused(str(error))
-
-
-def _sound(policy: Current) -> None:
-    if not policy.sound:
-        raise Unavailable
 
 
 def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:

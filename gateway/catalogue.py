@@ -5,11 +5,10 @@ The catalogue maps the names that policies and clients use to the tables and col
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.domains import DAYS, KEYS, MAX_TEXT, SMALL_INTEGERS, Domain, Kind
-from gateway.strict_yaml import FileError, Mapping, Place, Text, read_file
+from gateway.strict_yaml import FileError, Mapping, Place, Text, read
 
 MAX_RELATED = 500
 # Words that a question or an answer uses itself.
@@ -112,9 +111,9 @@ class Catalogue:
     resources: dict[str, Resource]
 
 
-def load(path: Path, root: Path) -> tuple[Catalogue, bytes]:
-    """Read a catalogue; return it with the file's bytes; raise FileError."""
-    top, content = read_file(path, root)
+def load(content: bytes, name: str) -> Catalogue:
+    """Read a catalogue; raise FileError."""
+    top = read(content, name)
     top.closed(
         required=(
             "catalogue",
@@ -133,7 +132,7 @@ def load(path: Path, root: Path) -> tuple[Catalogue, bytes]:
         name: _resource(name, spec.closed(required=_RESOURCE, optional=("joins", "relations")), classes, zone)
         for name, spec in top.mappings("resources")
     }
-    catalogue = Catalogue(
+    return Catalogue(
         name=top.string("catalogue"),
         time_zone=zone,
         purposes=_vocabulary(top, "purposes"),
@@ -142,7 +141,6 @@ def load(path: Path, root: Path) -> tuple[Catalogue, bytes]:
         identifying=frozenset(text.one_of(tuple(classes)) for text in top.texts("identifying")),
         resources=resources,
     )
-    return catalogue, content
 
 
 _RESOURCE = ("table", "key", "person", "fields")

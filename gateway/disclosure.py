@@ -23,21 +23,22 @@ from gateway.access import (
     Subject,
 )
 from gateway.accounting import Found, Inquiry, Rehearsal
+from gateway.activation.current import Current
 from gateway.audit.aggregate import Aggregate
 from gateway.audit.entry import Entry, Json, Opening
 from gateway.audit.log import Log, LoggedEntry, Openings
 from gateway.catalogue import Resource
 from gateway.domains import TEXTUAL
-from gateway.errors import Code, Denied, Malformed, NotFound, Refusal
+from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, Unavailable
 from gateway.instruments import Instruments
 from gateway.opaque import Cursor, Cursors, Holder, Ids
 from gateway.plan.planner import Plan, Planner, Position
 from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Deny, Permit
-from gateway.policy.current import Current
 from gateway.policy.decide import decide
 from gateway.policy.tables import Dialect
 from gateway.records.query import Records, Row
+from gateway.records.schema import Fitting
 from gateway.rendering import Page, Policy, Renderer
 from gateway.telemetry import Telemetry
 
@@ -74,6 +75,7 @@ class Custodian:
         *,
         policy: Current,
         records: Records,
+        fitting: Fitting,
         dialect: Dialect,
         log: Log,
         openings: Openings,
@@ -87,6 +89,7 @@ class Custodian:
     ) -> None:
         self._policy = policy
         self._records = records
+        self._fitting = fitting
         self._dialect = dialect
         self._log = log
         self._openings = openings
@@ -101,8 +104,11 @@ class Custodian:
     def disclose(self, question: Question, subject: Subject, circumstances: Circumstances) -> Answer:
         """Answer a question; raise Unavailable only where no entry can be written."""
         now = self._clock()
-        bundle, moment = self._policy.bundle, self._moment(now)
-        inquiry = Inquiry(question, subject, circumstances, bundle, now, moment, self._rehearsal)
+        try:
+            bundle = self._policy.bundle
+        except Unavailable as refusal:
+            return self.refuse(refusal, subject, circumstances, action="read", purpose=question.purpose)
+        inquiry = Inquiry(question, subject, circumstances, bundle, now, self._moment(now, bundle), self._rehearsal)
         try:
             found = self._find(inquiry)
             self._report_defects(found)
@@ -123,9 +129,9 @@ class Custodian:
         action: str,
         purpose: str | None,
     ) -> LoggedRefusal:
-        """Refuse a known client before its question could be read."""
+        """Refuse a known client before its question could be read, or while nobody knows the policy in force."""
         # A word outside the vocabulary is the client's own text, and has no place in the leaf.
-        known = purpose if purpose in self._policy.bundle.catalogue.purposes else None
+        known = purpose if purpose in self._policy.last.catalogue.purposes else None
         facts: dict[str, Json] = {"purpose": known, "duration_ms": accounting.elapsed(circumstances)}
         openings = accounting.personal(subject, circumstances)
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, facts, openings)
@@ -154,18 +160,18 @@ class Custodian:
         """Let the connections to the arrest database go."""
         self._records.engine.dispose()
 
-    def _moment(self, now: datetime) -> datetime:
+    def _moment(self, now: datetime, bundle: Bundle) -> datetime:
         """Return the moment that the policy is asked for: now, or noon of the rehearsed day."""
         day = self._rehearsal.day
         if day is None:
             return now
-        zone = self._policy.bundle.catalogue.time_zone
-        return datetime(day.year, day.month, day.day, 12, tzinfo=zone)
+        return datetime(day.year, day.month, day.day, 12, tzinfo=bundle.catalogue.time_zone)
 
     # --- finding ------------------------------------------------------------------------------------------------
 
     def _find(self, inquiry: Inquiry) -> Found:
         question, bundle = inquiry.question, inquiry.bundle
+        self._refuse_stopped(inquiry.subject.agreement.agency)
         if question.purpose not in bundle.catalogue.purposes:
             known = ", ".join(bundle.catalogue.purposes)
             raise Malformed(Code.PURPOSE_UNKNOWN, f"Access-Purpose must be one of {known}.")
@@ -174,6 +180,8 @@ class Custodian:
         resource = bundle.catalogue.resources.get(question.resource)
         if resource is None:
             raise NotFound(Code.RESOURCE_UNKNOWN, "See GET /v1/resources.")
+        if resource.name in self._fitting.unfit:
+            raise Unavailable
         permit = self._permit(inquiry, resource)
         covering = self._covering(inquiry, permit)
         planner = _planner(bundle, resource.name, self._dialect)
@@ -181,6 +189,12 @@ class Custodian:
         if isinstance(question, Search):
             return self._search(inquiry, question, resource, permit, planner, covering, policy)
         return self._lookup(inquiry, question, resource, permit, planner, covering, policy)
+
+    def _refuse_stopped(self, agency: str) -> None:
+        stop = self._policy.stops.get(agency)
+        if stop is not None:
+            reason = Reason(f"statement-{stop.sequence}", "emergency stop by the city", stop.because)
+            raise Denied(Code.AGENCY_STOPPED, f"By statement {stop.sequence}: {stop.because}", (reason,))
 
     def _permit(self, inquiry: Inquiry, resource: Resource) -> Permit:
         decision = self._decide(inquiry, resource)

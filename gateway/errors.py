@@ -27,6 +27,7 @@ class Code(StrEnum):
     CERTIFICATION_MISSING = "certification-missing"
     NO_RULE = "no-rule-permits"
     DENIED_BY_RULE = "denied-by-rule"
+    AGENCY_STOPPED = "agency-stopped"
     POLICY_CONFLICT = "policy-conflict"
     RECORD_NOT_FOUND = "record-not-found"
     RESOURCE_UNKNOWN = "resource-unknown"
@@ -58,6 +59,7 @@ STATUS_AND_TITLE: dict[Code, tuple[int, str]] = {
     Code.CERTIFICATION_MISSING: (403, "The agency has not certified what the rule requires for this purpose"),
     Code.NO_RULE: (403, "No rule of the policy permits this"),
     Code.DENIED_BY_RULE: (403, "A rule of the policy denies this"),
+    Code.AGENCY_STOPPED: (403, "The city has stopped this agency's access"),
     Code.POLICY_CONFLICT: (403, "The rules that apply cannot be combined"),
     Code.RECORD_NOT_FOUND: (404, "There is no such record in your view"),
     Code.RESOURCE_UNKNOWN: (404, "There is no such resource"),

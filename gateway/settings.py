@@ -24,7 +24,9 @@ class Settings(BaseSettings):
     arrest_url: Annotated[str, Field(description="the arrest database, by a role that may only SELECT")]
     store_url: Annotated[str, Field(description="the gateway's own database")]
     keys: Annotated[Path, Field(description="the directory of key files")]
-    policies: Annotated[Path, Field(description="the directory of the policy")] = Path("policies")
+    policies: Annotated[Path, Field(description="the directory of the policy's files, for commands")] = Path("policies")
+    approvers: Annotated[Path, Field(description="the OpenSSH file of who may sign policies into force")]
+    policy_age: Annotated[int, Field(ge=2, le=300, description="seconds that a policy holds unconfirmed")] = 10
     issuer: Annotated[str, Field(description="the URL by which clients know the authorization server")]
     audience: Annotated[str | None, Field(description="the URL by which clients know the API; else the issuer")] = None
     log_origin: Annotated[str, Field(description="the name of the log, without a scheme", min_length=1)]
@@ -82,11 +84,11 @@ class Settings(BaseSettings):
             raise ValueError("must be a postgresql:// URL, or sqlite:/// with a file")
         return value
 
-    @field_validator("keys", mode="before")
+    @field_validator("keys", "approvers", mode="before")
     @classmethod
-    def _directory(cls, value: str) -> str:
+    def _named(cls, value: str) -> str:
         if not value:
-            raise ValueError("must name a directory")
+            raise ValueError("must name a directory, or a file")
         return value
 
     @field_validator("limiter_storage")

@@ -1,6 +1,7 @@
 """The gateway's own database: its tables, its connections, and what it must promise before it is trusted.
 
-It holds clients, agreements, instruments, budgets and the log. Arrest records are never in it.
+It holds clients, agreements, instruments, budgets, statements with their bundles, and the log. Arrest records are never
+in it.
 """
 
 import fcntl
@@ -18,7 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.errors import ConfigurationError, Unavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # An arbitrary number that names the lock; PostgreSQL's advisory locks are numbers.
 _LIMITER_LOCK = 0x6C696D69
 # A transaction of SQLite that only reads, and so takes no lock of writers.
@@ -103,6 +104,22 @@ opening = Table(
     Column("salt", sa.LargeBinary),
     Column("sealed", sa.LargeBinary),
     Column("person_index", sa.LargeBinary, index=True),
+)
+
+# Every policy that was ever activated, for ever, so that what the log says of old answers can be derived again.
+bundle = Table(
+    "bundle",
+    metadata,
+    Column("digest", sa.String(71), primary_key=True),
+    Column("archive", sa.LargeBinary, nullable=False),
+)
+
+statement = Table(
+    "statement",
+    metadata,
+    Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    Column("content", sa.LargeBinary, nullable=False),
+    Column("signatures", sa.Text, nullable=False),
 )
 
 # Entries that wait for their place in the tree.
@@ -206,7 +223,10 @@ class Store:
                 "the gateway's store can't be read; is GATEWAY_STORE_URL right, and was 'gateway init' run?"
             ) from error
         if version != SCHEMA_VERSION:
-            raise ConfigurationError(f"the store has schema version {version}, this gateway needs {SCHEMA_VERSION}")
+            raise ConfigurationError(
+                f"the store has schema version {version}, this gateway needs {SCHEMA_VERSION}; no release has written "
+                "an older one: make a new store with 'gateway init'"
+            )
         if unsafe:
             raise ConfigurationError(f"the store may lose commits: {unsafe}")
 

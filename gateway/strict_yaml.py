@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -205,16 +204,6 @@ def read(content: bytes, name: str) -> Mapping:
     if not isinstance(node, MappingNode):
         raise FileError(start, "the file must hold a mapping")
     return _Reader(name, text.splitlines()).mapping(node)
-
-
-def read_file(path: Path, root: Path) -> tuple[Mapping, bytes]:
-    """Read a file below root; places name it relative to root."""
-    name = path.relative_to(root).as_posix()
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FileError(Place(name, 1, 1), f"the file can't be read: {error.strerror}") from None
-    return read(content, name), content
 
 
 def _refuse_tricks(text: str, name: str) -> None:

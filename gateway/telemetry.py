@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -59,7 +60,14 @@ class Telemetry:
         )
         self._policy = Gauge(
             "gateway_policy_refused",
-            "1 while the policy on disk is refused and the last good one stays in force",
+            "1 while a statement or its bundle is refused and the last good policy stays in force",
+            multiprocess_mode="max",
+            registry=self._registry,
+        )
+
+        self._unfit = Gauge(
+            "gateway_resources_unfit",
+            "Resources that do not fit the arrest database, and are refused",
             multiprocess_mode="max",
             registry=self._registry,
         )
@@ -92,15 +100,23 @@ class Telemetry:
         place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
         structlog.get_logger().error("failure", type=type(error).__name__, place=place)
 
-    def policy_refused(self, place: str) -> None:
-        """Report that the policy on disk can't be accepted."""
+    def policy_refused(self, why: str) -> None:
+        """Report that a statement, or the bundle that it activates, can't be accepted."""
         self._policy.set(1)
-        structlog.get_logger().error("policy-refused", message=place)
+        structlog.get_logger().error("policy-refused", message=why)
 
     def policy_accepted(self, digest: str) -> None:
         """Report the policy that is in force."""
         self._policy.set(0)
         structlog.get_logger().info("policy-in-force", bundle=digest)
+
+    def resources_unfit(self, unfit: Mapping[str, str]) -> None:
+        """Report which resources the arrest database does not have as the catalogue says, and why."""
+        self._unfit.set(len(unfit))
+        for resource, why in unfit.items():
+            structlog.get_logger().error("resource-unfit", resource=resource, message=why)
+        if not unfit:
+            structlog.get_logger().info("resources-fit")
 
     def exposition(self) -> bytes:
         """Return the counters in Prometheus's text format, of all processes where a directory is shared."""

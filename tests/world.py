@@ -13,15 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from werkzeug.test import TestResponse
 
 from gateway import app as composition
+from gateway import sshsig
 from gateway.access import Agreement, AgreementState
-from gateway.app import Gateway
+from gateway.activation import approvers
+from gateway.activation.statement import Activate, Deed, Statement
+from gateway.app import Clock, Gateway
 from gateway.identity import tokens
 from gateway.identity.clients import Clients
 from gateway.keys import PrivateKey
+from gateway.policy.archive import read_directory
+from gateway.policy.check import checked
 from gateway.settings import Settings, read
 
 POLICIES = Path(__file__).parent.parent / "policies"
@@ -29,6 +34,9 @@ ISSUER = "http://127.0.0.1:8000"
 CANARY = "CANARY"
 IMMIGRATION = "immigration-enforcement"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+# Who signs policies into force in the tests: invented people, with keys of this run.
+SIGNERS = {name: ed25519.Ed25519PrivateKey.generate() for name in ("alice@city.example", "bob@city.example")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ def settings(databases: Databases, keys: Path, **changed: str) -> Settings:
         "store_url": databases.store,
         "keys": str(keys),
         "policies": str(POLICIES),
+        "approvers": str(keys.with_name("approvers")),
         "issuer": ISSUER,
         "log_origin": "gateway.test/log",
         "peer_limit": "100000/minute",
@@ -193,8 +202,40 @@ def _public(key: PrivateKey) -> bytes:
     return public_pem(key)
 
 
+def prepare(settings: Settings, clock: Clock = composition.now) -> None:
+    """Prepare a gateway, and put the policy of its directory in force, if it is not."""
+    composition.prepare(settings)
+    lines = (f"{name} {sshsig.public_half(key).written()}\n" for name, key in SIGNERS.items())
+    settings.approvers.write_text("".join(lines))
+    settings.approvers.chmod(0o644)
+    files = read_directory(settings.policies)
+    with composition.open_register(settings) as register:
+        turns = register.history().turns(clock())
+    if not turns or turns[-1].bundle != checked(files).digest:
+        activate(settings, settings.policies, clock)
+
+
+def activate(settings: Settings, root: Path, clock: Clock = composition.now) -> Statement:
+    """Put the policy of a directory in force, as two approvers do."""
+    return state(settings, Activate(checked(read_directory(root)).digest), root, clock)
+
+
+def state(settings: Settings, deed: Deed, root: Path = POLICIES, clock: Clock = composition.now) -> Statement:
+    """Propose, sign and enact a statement."""
+    trusted = approvers.read(settings.approvers)
+    with composition.open_register(settings, clock) as register:
+        content = register.propose(deed, "For a test.").content()
+        files = read_directory(root) if isinstance(deed, Activate) else None
+        return register.enact(content, signatures(content), trusted, files)
+
+
+def signatures(content: bytes) -> list[str]:
+    """Sign as all approvers."""
+    return [sshsig.sign(key, content, approvers.NAMESPACE) for key in SIGNERS.values()]
+
+
 def build(databases: Databases, keys: Path, **changed: str) -> World:
-    """Prepare and compose a gateway."""
+    """Prepare and compose a gateway. Its thread is not started, so no time passes for what the thread keeps fresh."""
     chosen = settings(databases, keys, **changed)
-    composition.prepare(chosen)
-    return World(composition.build(chosen), chosen)
+    prepare(chosen)
+    return World(composition.build(chosen, monotonic=lambda: 0.0), chosen)

@@ -6,7 +6,22 @@ import msgspec
 import sqlalchemy as sa
 
 from gateway import store as tables
+from gateway.errors import ConfigurationError
 from gateway.store import Store
+
+SHORTEST = 8
+
+
+def one(store: Store, entry: str) -> dict[str, Any]:
+    """Return the leaf of an entry, by its id or the first eight characters of it or more."""
+    ids = tables.entry.c.entry_id
+    wanted = sa.select(tables.entry.c.leaf).where(ids >= entry, ids < entry + "g").limit(2)
+    with store.reading() as connection:
+        leaves = list(connection.scalars(wanted)) if len(entry) >= SHORTEST else []
+    if len(leaves) != 1:
+        raise ConfigurationError(f"there is no entry {entry}, or not only one; give the whole id")
+    leaf: dict[str, Any] = msgspec.json.decode(leaves[0])
+    return leaf
 
 
 def latest(store: Store, count: int) -> list[dict[str, Any]]:

@@ -2,19 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from gateway.cases.document import Case, Suite, read_suite
 from gateway.cases.judge import concerned, judge, matches
 from gateway.cases.verdict import Verdict
 from gateway.errors import ConfigurationError
-from gateway.policy.bundle import Bundle
-from gateway.policy.check import load_checked
+from gateway.policy.archive import Files
+from gateway.policy.bundle import TESTS, Bundle
+from gateway.policy.check import checked
 from gateway.policy.condition import TRUE
 from gateway.policy.document import Rule
-from gateway.strict_yaml import FileError, Place
-
-_SUFFIX = "_test.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +56,31 @@ class Report:
         return all(verdict.passed for verdict in self.verdicts)
 
 
-def read(root: Path) -> Suites:
-    """Read a directory of policies with their tests; raise FileError at the first thing wrong."""
-    bundle = load_checked(root)
-    files = _files(root)
-    documents = [name for name in bundle.documents if f"{name}{_SUFFIX}" in files]
-    suites = tuple(read_suite(files[f"{name}{_SUFFIX}"], f"{name}{_SUFFIX}", name, bundle) for name in documents)
-    return Suites(bundle, suites, tuple(name for name in bundle.documents if name not in documents))
+def read(files: Files) -> Suites:
+    """Read a policy with its tests; raise FileError at the first thing wrong."""
+    bundle = checked(files)
+    tests = {name: f"{name}{TESTS}" for name in bundle.documents}
+    suites = tuple(read_suite(files[file], file, name, bundle) for name, file in tests.items() if file in files)
+    return Suites(bundle, suites, tuple(name for name, file in tests.items() if file not in files))
 
 
-def run(root: Path, names: Iterable[str] = ()) -> Report:
-    """Run the tests of a directory of policies, or of the documents named; raise FileError or ConfigurationError."""
-    tests = read(root)
+def run(files: Files, names: Iterable[str] = ()) -> Report:
+    """Run the tests of a policy, or of the documents named; raise FileError or ConfigurationError."""
+    tests = read(files)
     chosen = tuple(names)
     for name in chosen:
         if name not in tests.bundle.documents:
             raise ConfigurationError(f"'{name}' is not one of {', '.join(tests.bundle.documents)}")
         if name in tests.untested:
-            raise ConfigurationError(f"'{name}' has no tests: there is no {name}{_SUFFIX}")
+            raise ConfigurationError(f"'{name}' has no tests: there is no {name}{TESTS}")
     suites = [suite for suite in tests.suites if not chosen or suite.document in chosen]
     if not suites:
-        raise ConfigurationError(f"no document of {root} has tests; they stand in NAME{_SUFFIX} beside NAME.yaml")
+        raise ConfigurationError(f"no document has tests; they stand in NAME{TESTS} beside NAME.yaml")
     return Report(
         verdicts=tuple(judge(case, tests.bundle) for suite in suites for case in suite.cases),
         coverage=tuple(cover for suite in suites for cover in _coverage(suite, tests.bundle)),
         untested=() if chosen else tests.untested,
     )
-
-
-def _files(root: Path) -> dict[str, bytes]:
-    """Read the files of tests: the only place here that opens a file."""
-    return {path.name: _content(path) for path in root.glob(f"*{_SUFFIX}")}
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileError(Place(path.name, 1, 1), f"the file can't be read: {error.strerror}") from None
 
 
 def _coverage(suite: Suite, bundle: Bundle) -> Iterator[Coverage]:

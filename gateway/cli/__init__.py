@@ -5,6 +5,7 @@ import sys
 import click
 
 from gateway.cli import agreement, audit, client, demo, diff, explain, instrument, plan, policy, seed, serve, trial
+from gateway.cli.activation import COMMANDS
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.strict_yaml import FileError
 
@@ -32,7 +33,7 @@ def program() -> None:
     """
 
 
-for command in (explain.command, trial.test, diff.command, plan.command):
+for command in (explain.command, trial.test, diff.command, plan.command, *COMMANDS):
     policy.policy.add_command(command)
 for command in (
     serve.init,

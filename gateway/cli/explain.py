@@ -1,6 +1,7 @@
 """`gateway policy explain`: what the documents come to for a subject, for one record, or for an entry of the log."""
 
 import json
+import sys
 import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -12,6 +13,7 @@ import click
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway.access import Action
+from gateway.audit import show
 from gateway.audit.entry import Opening
 from gateway.cli.client import DAY
 from gateway.cli.officer import by_officer, written_down
@@ -22,17 +24,19 @@ from gateway.policy.check import load_checked
 from gateway.policy.compose import Occasion
 from gateway.policy.evaluate import Facts
 from gateway.policy.explain import Applied, Explanation, explain
+from gateway.rederivation import rederive
 from gateway.survey import Survey
 
 
 @click.command("explain")
 @ROOT
-@click.option("--agency", required=True)
+@click.option("--entry", help="an entry of the log, by its id: its decision is derived again; no other options then")
+@click.option("--agency")
 @click.option("--component", default="", help="the part of the agency")
 @click.option("--ori", default="")
-@click.option("--mission", required=True)
+@click.option("--mission")
 @click.option("--criminal-justice-agency/--no-criminal-justice-agency", default=False)
-@click.option("--purpose", required=True)
+@click.option("--purpose")
 @click.option("--resource", default="arrests", show_default=True)
 @click.option("--action", type=click.Choice([action.value for action in Action]), default="read", show_default=True)
 @click.option("--as-of", type=DAY, help="the city's calendar day  [default: today]")
@@ -43,12 +47,13 @@ from gateway.survey import Survey
 @by_officer
 def command(
     policies: Path,
-    agency: str,
+    entry: str | None,
+    agency: str | None,
     component: str,
     ori: str,
-    mission: str,
+    mission: str | None,
     criminal_justice_agency: bool,  # noqa: FBT001 -- click passes it by name
-    purpose: str,
+    purpose: str | None,
     resource: str,
     action: str,
     as_of: datetime | None,
@@ -62,7 +67,15 @@ def command(
 
     With --record, say it of one record of the arrest database: how each rule falls on it (true, false or unknown). No
     value of the record is printed, and that it was asked about is in the log.
+
+    With --entry, derive the decision of an entry again, from the entry and the bundle that it names, and say whether it
+    is the same; exits with 1 if it differs.
     """
+    if entry is not None:
+        _explain_entry(entry, as_json=as_json)
+        return
+    if agency is None or mission is None or purpose is None:
+        raise click.UsageError("give --agency, --mission and --purpose, or --entry")
     bundle = load_checked(policies)
     _known(bundle, purpose, resource, mission, proposed)
     day = as_of.date() if as_of else composition.now().astimezone(bundle.catalogue.time_zone).date()
@@ -80,6 +93,23 @@ def command(
         click.echo(json.dumps(asdict(explained), indent=2, ensure_ascii=False))
     else:
         tell(explained, day)
+
+
+def _explain_entry(entry: str, *, as_json: bool) -> None:
+    settings = configuration.read()
+    with composition.open_register(settings) as register:
+        leaf = show.one(register.store, entry)
+        rederived = rederive(leaf, register.bundle(str(leaf.get("bundle"))))
+    verdict = "differs" if rederived.differences else "same"
+    if as_json:
+        told = {"entry": leaf["id"], "verdict": verdict} | asdict(rederived)
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False, default=str))
+    else:
+        tell(rederived.explanation, rederived.day)
+        click.echo(f"entry {leaf['id']}: {verdict}")
+        for difference in rederived.differences:
+            click.echo(f"  {difference}")
+    sys.exit(1 if rederived.differences else 0)
 
 
 def _facts(bundle: Bundle, agency: str, occasion: Occasion, key: int, by: str) -> Facts:

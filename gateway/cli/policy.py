@@ -1,4 +1,4 @@
-"""`gateway policy`: check the documents, and say which were live when."""
+"""`gateway policy`: check the documents, describe them to editors, and say which were live when."""
 
 import json
 import sys
@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from gateway.policy import check as checks
+from gateway.policy import json_schema
 from gateway.policy import timeline as timelines
-from gateway.policy.bundle import load
+from gateway.policy.archive import read_directory
+from gateway.policy.bundle import load, vocabulary
 from gateway.policy.check import load_checked
 
 ROOT = click.option(
@@ -43,6 +45,18 @@ def check(policies: Path, strict: bool) -> None:  # noqa: FBT001 -- click passes
         click.echo(f"warning: {warning.place}: {warning.message}", err=True)
     if warnings and strict:
         sys.exit(1)
+
+
+@policy.command()
+@ROOT
+def schema(policies: Path) -> None:
+    """Print a JSON Schema of policy documents for the catalogue and the lists, from which editors complete and explain.
+
+    For the policy that ships it is kept as policies/schema.json; each document names it in its first line.
+    """
+    catalogue, named = vocabulary(read_directory(policies))
+    names = [each.name for each in named]
+    click.echo(json.dumps(json_schema.schema(catalogue, names), indent=2, ensure_ascii=False))
 
 
 @policy.command()

@@ -3,17 +3,22 @@
 import atexit
 import socket
 import struct
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway import telemetry
+from gateway.activation.current import NOTHING
+from gateway.errors import ConfigurationError
 from gateway.settings import PREFIX, Settings
+from gateway.strict_yaml import FileError
 
 # Seconds that a thread waits for the next bytes of a request, or for a peer to take those of an answer.
 PATIENCE = 10
@@ -26,6 +31,9 @@ def init() -> None:
     composition.prepare(settings)
     _, log, _ = composition.open_log(settings)
     click.echo(f"The log's verifier key, to hand to auditors:\n{log.verifier.vkey()}")
+    with composition.open_register(settings) as register:
+        if not register.history().statements:
+            click.echo(NOTHING[0].upper() + NOTHING[1:] + ".")
 
 
 @click.command()
@@ -60,9 +68,16 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
 
 
 def worker(settings: Settings | None = None) -> Flask:
-    """Compose the gateway of this process and start its sealer; settings are read if none are given."""
+    """Compose the gateway of this process and start its sealer; settings are read if none are given.
+
+    What an operator can mend ends the process with one line, and so stops the server.
+    """
     telemetry.configure()
-    gateway = composition.build(settings or configuration.read())
+    try:
+        gateway = composition.build(settings or configuration.read())
+    except (ConfigurationError, FileError) as error:
+        click.echo(f"gateway: {error}", err=True)
+        sys.exit(Arbiter.WORKER_BOOT_ERROR)
     gateway.sealer.start()
     atexit.register(gateway.sealer.stop)
     return gateway.flask

@@ -9,6 +9,7 @@ import click
 from gateway.cases.run import Coverage, Report, run
 from gateway.cases.verdict import Mismatch, Verdict
 from gateway.cli.policy import ROOT
+from gateway.policy.archive import read_directory
 
 _ABSENT = "-"
 
@@ -22,7 +23,7 @@ def test(policies: Path, as_json: bool, names: tuple[str, ...]) -> None:  # noqa
 
     Exits with 1 if a case fails.
     """
-    report = run(policies, names)
+    report = run(read_directory(policies), names)
     if as_json:
         click.echo(json.dumps(_json(report), indent=2))
     else:

@@ -12,12 +12,16 @@ from gateway import catalogue as catalogues
 from gateway.catalogue import Catalogue
 from gateway.policy import document as documents
 from gateway.policy import lists
+from gateway.policy.archive import Files, bounded, read_directory
 from gateway.policy.cel import Reader
 from gateway.policy.document import Document, Status
+from gateway.policy.lists import NamedList
 from gateway.strict_yaml import FileError, Place
 
 # Changes whenever the same files would come to mean something else, so that the digest changes too.
 COMPILER = 2
+CATALOGUE = "catalogue.yaml"
+TESTS = "_test.yaml"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,36 +46,55 @@ class Bundle:
 
 def load(root: Path) -> Bundle:
     """Read a directory of policies; raise FileError at the first thing wrong."""
-    catalogue, content = catalogues.load(root / "catalogue.yaml", root)
-    digests = {"catalogue.yaml": _digest(content)}
-    named = {}
-    for path in sorted((root / "lists").glob("*.yaml")):
-        member, content = lists.load(path, root)
-        named[member.name] = member
-        digests[path.relative_to(root).as_posix()] = _digest(content)
-    reader = Reader(catalogue, named)
+    return load_files(read_directory(root))
+
+
+def load_files(files: Files) -> Bundle:
+    """Read a policy from its files; raise FileError at the first thing wrong."""
+    bounded(files)
+    meant = {name: content for name, content in files.items() if not _is_test(name, files)}
+    catalogue, named = vocabulary(meant)
+    reader = Reader(catalogue, {each.name: each for each in named})
     found = {}
-    for path in sorted(root.glob("*.yaml")):
-        if path.name == "catalogue.yaml" or _is_test(path):
-            continue
-        document, content = documents.load(path, root, catalogue, reader)
-        found[document.name] = document
-        digests[path.name] = _digest(content)
+    for name, content in meant.items():
+        if name != CATALOGUE and "/" not in name:
+            document = documents.load(content, name, catalogue, reader)
+            found[document.name] = document
     if not found:
-        raise FileError(Place(root.name, 1, 1), "there is no policy document: an empty policy is refused")
+        raise FileError(Place("policy", 1, 1), "there is no policy document: an empty policy is refused")
     for document in found.values():
         for name in document.replaces:
             if name not in found or name == document.name:
                 raise FileError(document.place, f"'{document.name}' replaces '{name}', which is no other document")
+    _refuse_cycles(found)
+    digests = {name: _digest(content) for name, content in meant.items()}
     return Bundle(catalogue, found, digests, _digest(rfc8785.dumps({"compiler": COMPILER, "files": digests})))
 
 
-def _is_test(path: Path) -> bool:
+def vocabulary(files: Files) -> tuple[Catalogue, list[NamedList]]:
+    """Read what documents can speak of: the catalogue and the lists; raise FileError at the first thing wrong."""
+    if CATALOGUE not in files:
+        raise FileError(Place(CATALOGUE, 1, 1), "the catalogue is missing")
+    named = [lists.load(content, name) for name, content in files.items() if name.startswith("lists/")]
+    return catalogues.load(files[CATALOGUE], CATALOGUE), named
+
+
+def _refuse_cycles(found: Mapping[str, Document]) -> None:
+    """Refuse documents that replace each other in a ring: each would switch the next one off, and all go out."""
+    for document in found.values():
+        reached = set(document.replaces)
+        while further := {name for each in reached for name in found[each].replaces} - reached:
+            reached |= further
+        if document.name in reached:
+            raise FileError(document.place, f"'{document.name}' replaces documents that, in the end, replace it")
+
+
+def _is_test(name: str, files: Files) -> bool:
     """Whether a file holds the tests of a document beside it; one that tests nothing is a document lost by its name."""
-    if not path.stem.endswith("_test"):
+    if not name.endswith(TESTS):
         return False
-    if not path.with_stem(path.stem.removesuffix("_test")).exists():
-        raise FileError(Place(path.name, 1, 1), "a file of tests needs the document that it tests beside it")
+    if name.removesuffix(TESTS) + ".yaml" not in files:
+        raise FileError(Place(name, 1, 1), "a file of tests needs the document that it tests beside it")
     return True
 
 

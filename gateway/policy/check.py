@@ -6,10 +6,12 @@ What would make the policy mean nothing, or two things, is an error; what is but
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
-from gateway.policy.bundle import Bundle, load
+from gateway.policy.archive import Files, read_directory
+from gateway.policy.bundle import Bundle, load_files
 from gateway.policy.cel_types import SUBJECT_FIELDS
 from gateway.policy.compose import conflict_among
 from gateway.policy.condition import SUBJECT, TRUE, And, Compare, Literal, Member, Not, Operator, Truth, parts
@@ -33,7 +35,18 @@ class Warning:  # noqa: A001 -- the word for it; Python's own warnings are not u
 
 def load_checked(root: Path) -> Bundle:
     """Read and check a directory of policies; raise FileError at the first thing wrong."""
-    bundle = load(root)
+    return checked(read_directory(root))
+
+
+def checked(files: Files) -> Bundle:
+    """Read and check a policy from its files; raise FileError at the first thing wrong."""
+    return _checked(tuple(sorted(files.items())))
+
+
+@lru_cache(maxsize=8)
+def _checked(files: tuple[tuple[str, bytes], ...]) -> Bundle:
+    """Give the same files the same bundle, so that what was compiled for it is kept."""
+    bundle = load_files(dict(files))
     check(bundle)
     return bundle
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from pathlib import Path
+from pathlib import PurePath
 
 from gateway.access import Action
 from gateway.catalogue import Catalogue, Resource
@@ -13,7 +13,7 @@ from gateway.policy.cel import Reader
 from gateway.policy.condition import TRUE, Condition
 from gateway.policy.lists import CONFIDENCE
 from gateway.policy.masks import Mask
-from gateway.strict_yaml import FileError, Mapping, Place, Text, as_mapping, read_file
+from gateway.strict_yaml import FileError, Mapping, Place, Text, as_mapping, read
 
 
 class Status(StrEnum):
@@ -117,39 +117,54 @@ class Document:
         return self.starts <= day and (self.until is None or day < self.until)
 
 
-_DOCUMENT = ("policy", "title", "status", "authority", "effective", "subjects", "rules")
-_PERMIT = ("id", "permit", "resource", "because")
-_DENY = ("id", "deny", "resource", "because")
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Which keys a mapping must have, and which it may have."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    def read(self, spec: Mapping) -> Mapping:
+        """Hold a mapping to them."""
+        return spec.closed(required=self.required, optional=self.optional)
 
 
-def load(path: Path, root: Path, catalogue: Catalogue, reader: Reader) -> tuple[Document, bytes]:
-    """Read one document; return it with the file's bytes; raise FileError."""
-    top, content = read_file(path, root)
-    top.closed(required=_DOCUMENT, optional=("replaces", "obligations"))
+DOCUMENT = Keys(
+    ("policy", "title", "status", "authority", "effective", "subjects", "rules"), ("replaces", "obligations")
+)
+AUTHORITY = Keys(("instrument", "source", "confidence"), ("interpretation",))
+EFFECTIVE = Keys(("from",), ("until",))
+PERMIT = Keys(("id", "permit", "resource", "because"), ("purposes", "rows", "show", "mask", "pointer", "certification"))
+DENY = Keys(("id", "deny", "resource", "because"), ("purposes", "rows", "fields", "mask"))
+OBLIGATION = Keys((), ("persons", "notice", "report"))
+BUDGET = Keys(("at-most", "per"))
+
+
+def load(content: bytes, file: str, catalogue: Catalogue, reader: Reader) -> Document:
+    """Read one document; raise FileError."""
+    top = read(content, file)
+    DOCUMENT.read(top)
     name = top.text("policy")
-    if name.value != path.stem:
-        raise FileError(name.place, f"the policy must be named as its file, '{path.stem}'")
+    if name.value != PurePath(file).stem:
+        raise FileError(name.place, f"the policy must be named as its file, '{PurePath(file).stem}'")
     starts, until = _effective(top.mapping("effective"))
-    return (
-        Document(
-            name=name.value,
-            title=top.string("title"),
-            place=top.place,
-            status=Status(top.text("status").one_of(tuple(Status))),
-            authority=_authority(top.mapping("authority")),
-            starts=starts,
-            until=until,
-            replaces=tuple(text.value for text in top.texts("replaces")),
-            subjects=reader.subjects(top.text("subjects")),
-            rules=_rules(top, name.value, catalogue, reader),
-            obligations=_obligations(top, name.value),
-        ),
-        content,
+    return Document(
+        name=name.value,
+        title=top.string("title"),
+        place=top.place,
+        status=Status(top.text("status").one_of(tuple(Status))),
+        authority=_authority(top.mapping("authority")),
+        starts=starts,
+        until=until,
+        replaces=tuple(text.value for text in top.texts("replaces")),
+        subjects=reader.subjects(top.text("subjects")),
+        rules=_rules(top, name.value, catalogue, reader),
+        obligations=_obligations(top, name.value),
     )
 
 
 def _effective(spec: Mapping) -> tuple[date, date | None]:
-    spec.closed(required=("from",), optional=("until",))
+    EFFECTIVE.read(spec)
     starts = spec.text("from").date()
     until = spec.text("until").date() if "until" in spec.items else None
     if until is not None and until <= starts:
@@ -158,7 +173,7 @@ def _effective(spec: Mapping) -> tuple[date, date | None]:
 
 
 def _authority(spec: Mapping) -> Authority:
-    spec.closed(required=("instrument", "source", "confidence"), optional=("interpretation",))
+    AUTHORITY.read(spec)
     return Authority(
         instrument=" ".join(spec.string("instrument").split()),
         source=" ".join(spec.string("source").split()),
@@ -179,14 +194,15 @@ def _rules(top: Mapping, document: str, catalogue: Catalogue, reader: Reader) ->
 
 def _rule(spec: Mapping, document: str, catalogue: Catalogue, reader: Reader) -> Rule:
     permits = "permit" in spec.items
-    if permits:
-        spec.closed(required=_PERMIT, optional=("purposes", "rows", "show", "mask", "pointer", "certification"))
-    else:
-        spec.closed(required=_DENY, optional=("purposes", "rows", "fields", "mask"))
+    (PERMIT if permits else DENY).read(spec)
     resource = catalogue.resources[spec.text("resource").one_of(tuple(catalogue.resources))]
     action = Action(spec.text("permit" if permits else "deny").one_of(tuple(Action)))
     masked = _masks(spec.mapping("mask"), resource)
-    fields = _paths(spec.texts("show" if permits else "fields"), resource, catalogue) - masked.keys()
+    named = _paths(spec.texts("show" if permits else "fields"), resource, catalogue)
+    twice = sorted(named & masked.keys())
+    if twice and not permits:
+        raise FileError(spec.keys["mask"], f"'{twice[0]}' is both withheld and masked by this rule; which is meant?")
+    fields = named - masked.keys()
     if permits and action is Action.READ and not fields | masked.keys() and "pointer" not in spec.items:
         raise FileError(spec.place, "a permit to read must 'show' or 'mask' at least one field, or be a 'pointer'")
     if action is not Action.READ and (fields or masked or "pointer" in spec.items):
@@ -241,7 +257,7 @@ def _obligations(top: Mapping, document: str) -> Obligations:
     """Read the obligations; one that the gateway can't perform is an error, never a promise."""
     budgets, notices, reports = [], [], []
     for item in top.sequence("obligations"):
-        obligation = as_mapping(item).closed(required=(), optional=("persons", "notice", "report"))
+        obligation = OBLIGATION.read(as_mapping(item))
         if len(obligation.items) != 1:
             raise FileError(obligation.place, "each obligation is one of 'persons', 'notice', 'report'")
         match next(iter(obligation.items)):
@@ -255,7 +271,7 @@ def _obligations(top: Mapping, document: str) -> Obligations:
 
 
 def _budget(spec: Mapping, document: str) -> Budget:
-    spec.closed(required=("at-most", "per"))
+    BUDGET.read(spec)
     at_most = spec.text("at-most").integer()
     if at_most < 1:
         raise FileError(spec.place, "'at-most' must be at least 1")

@@ -1,11 +1,11 @@
 """Named lists that conditions refer to: each a file with its source, its members, and what it leaves out."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
 from gateway.policy import statutes
 from gateway.policy.statutes import Statute
-from gateway.strict_yaml import FileError, Mapping, Text, as_mapping, read_file
+from gateway.strict_yaml import FileError, Mapping, Text, as_mapping, read
 
 CONFIDENCE = ("high", "medium", "low", "unconfirmed")
 
@@ -45,9 +45,9 @@ class Offences:
 NamedList = Words | Offences
 
 
-def load(path: Path, root: Path) -> tuple[NamedList, bytes]:
-    """Read one list; return it with the file's bytes; raise FileError."""
-    top, content = read_file(path, root)
+def load(content: bytes, file: str) -> NamedList:
+    """Read one list; raise FileError."""
+    top = read(content, file)
     top.closed(
         required=("list", "title", "kind", "source", "confidence", "members"),
         optional=("sections", "graded", "conditional", "interpretation"),
@@ -55,9 +55,11 @@ def load(path: Path, root: Path) -> tuple[NamedList, bytes]:
     kind = top.text("kind").one_of(("words", "statutes"))
     top.text("confidence").one_of(CONFIDENCE)
     name = top.text("list")
-    if name.value != path.stem or not name.value.replace("-", "_").isidentifier():
-        raise FileError(name.place, f"the list must be named as its file, '{path.stem}', in words and hyphens")
-    return (_words if kind == "words" else _offences)(top, name.value), content
+    if name.value != PurePath(file).stem or not name.value.replace("-", "_").isidentifier():
+        raise FileError(
+            name.place, f"the list must be named as its file, '{PurePath(file).stem}', in words and hyphens"
+        )
+    return (_words if kind == "words" else _offences)(top, name.value)
 
 
 def _words(top: Mapping, name: str) -> Words:

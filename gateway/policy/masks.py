@@ -93,9 +93,17 @@ def read(text: Text, path: str, field: Field) -> Mask:
 def forms(path: str, field: Field) -> tuple[Mask, ...]:
     """Return the masks that a rule can put on a path."""
     own = "." not in path
-    fitting = (Mask(form) for form, kinds in _MASKS.items() if field.domain.kind in kinds and form is not Form.AGE_BAND)
-    bands = (Mask(Form.AGE_BAND, field.age_at),) if own and field.age_at else ()
-    return (*fitting, *bands, *(Mask(Form.OTHER_FIELD, other) for other in field.coarser if own))
+    fitting = (
+        Mask(form, field.age_at if form is Form.AGE_BAND else "")
+        for form, kinds in _MASKS.items()
+        if field.domain.kind in kinds and (form is not Form.AGE_BAND or (own and field.age_at))
+    )
+    return (*fitting, *(Mask(Form.OTHER_FIELD, other) for other in field.coarser if own))
+
+
+def words(path: str, field: Field) -> tuple[str, ...]:
+    """Return what `read` accepts for a path."""
+    return tuple(mask.name for mask in forms(path, field))
 
 
 def shown_as(mask: Mask, value: object, record: Mapping[str, object], zone: ZoneInfo) -> object:

@@ -1,5 +1,6 @@
-"""Holds the catalogue against the live database: a table or column that is not there refuses to start."""
+"""Holds the catalogue against the live database: a resource whose tables or columns are not there is refused."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
 from gateway.catalogue import Catalogue, Field, Join, Relation, Resource
 from gateway.domains import Kind
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, Unavailable
 
 _TYPES: dict[Kind, tuple[type[sa.types.TypeEngine[Any]], ...]] = {
     Kind.TEXT: (sa.String,),
@@ -28,6 +29,7 @@ class _Live:
     def __init__(self, inspector: Inspector) -> None:
         self._inspector = inspector
         self._columns: dict[str, dict[str, sa.engine.interfaces.ReflectedColumn]] = {}
+        self._checks: dict[str, list[str]] = {}
 
     def column(self, table: str, column: str, place: str) -> sa.engine.interfaces.ReflectedColumn:
         if table not in self._columns:
@@ -40,18 +42,81 @@ class _Live:
         return self._columns[table][column]
 
     def checked(self, table: str, column: str) -> bool:
-        checks = self._inspector.get_check_constraints(table)
-        return any(column in str(check["sqltext"]) for check in checks)
+        if table not in self._checks:
+            self._checks[table] = [str(check["sqltext"]) for check in self._inspector.get_check_constraints(table)]
+        return any(column in check for check in self._checks[table])
 
 
-def check(catalogue: Catalogue, engine: Engine) -> None:
-    """Refuse a catalogue that does not fit the live schema, naming the table or column."""
+# Seconds between two looks at the live database.
+INTERVAL = 10
+
+
+class Fitting:
+    """Knows which resources of the catalogue in force do not fit the live database, and looks again and again."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        changed: Callable[[Mapping[str, str]], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._engine = engine
+        self._changed = changed
+        self._monotonic = monotonic
+        self._looked = float("-inf")
+        self.unfit: Mapping[str, str] = {}
+
+    def accept(self, catalogue: Catalogue) -> None:
+        """Look at a catalogue that is to take force; refuse one of which no resource fits."""
+        self._tell(fitting(catalogue, self._engine))
+
+    def refresh(self, catalogue: Catalogue) -> None:
+        """Look again, when it is time: what has vanished is refused, and what has come back is answered."""
+        if self._monotonic() - self._looked < INTERVAL:
+            return
+        self._looked = self._monotonic()
+        try:
+            self._tell(unfit(catalogue, self._engine))
+        except Unavailable:
+            # Without the database every query is refused, and nothing is known of its columns.
+            return
+
+    def check(self) -> None:
+        """Raise Unavailable where a resource does not fit."""
+        if self.unfit:
+            raise Unavailable
+
+    def _tell(self, found: Mapping[str, str]) -> None:
+        self._looked = self._monotonic()
+        if found != self.unfit:
+            self._changed(found)
+        self.unfit = found
+
+
+def fitting(catalogue: Catalogue, engine: Engine) -> Mapping[str, str]:
+    """Return what is wrong with the resources that do not fit; raise ConfigurationError where none fits."""
+    try:
+        found = unfit(catalogue, engine)
+    except Unavailable:
+        raise ConfigurationError("the arrest database can't be read; is GATEWAY_ARREST_URL right?") from None
+    if len(found) == len(catalogue.resources):
+        raise ConfigurationError("; ".join(found.values()))
+    return found
+
+
+def unfit(catalogue: Catalogue, engine: Engine) -> Mapping[str, str]:
+    """Return, by resource, which table or column is not there or not as the catalogue says; none where all fits."""
+    found = {}
     try:
         live = _Live(sa.inspect(engine))
         for resource in catalogue.resources.values():
-            _check_resource(resource, live, enforceable=engine.dialect.name == "postgresql")
+            try:
+                _check_resource(resource, live, enforceable=engine.dialect.name == "postgresql")
+            except ConfigurationError as error:
+                found[resource.name] = str(error)
     except SQLAlchemyError:
-        raise ConfigurationError("the arrest database can't be read; is GATEWAY_ARREST_URL right?") from None
+        raise Unavailable from None
+    return found
 
 
 def _check_resource(resource: Resource, live: _Live, *, enforceable: bool) -> None:

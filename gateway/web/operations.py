@@ -1,7 +1,8 @@
 """What operators and everyone may read: health, readiness, counters, the log's newest checkpoint."""
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -13,8 +14,16 @@ from gateway.web.problems import unavailable
 Check = Callable[[], object]
 
 
-def blueprint(telemetry: Telemetry, log: Log, checks: Mapping[str, Check]) -> Blueprint:
-    """Build the routes; `checks` raise Unavailable where a part is not ready."""
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What must be ready: parts whose checks raise Unavailable, and the resources that are refused, by name."""
+
+    checks: Mapping[str, Check]
+    refused: Callable[[], Iterable[str]]
+
+
+def blueprint(telemetry: Telemetry, log: Log, readiness: Readiness) -> Blueprint:
+    """Build the routes."""
     operations = Blueprint("operations", __name__)
 
     @operations.get("/healthz")
@@ -25,8 +34,9 @@ def blueprint(telemetry: Telemetry, log: Log, checks: Mapping[str, Check]) -> Bl
     @operations.get("/readyz")
     def readyz() -> Response:
         """Say which parts are ready; nothing of their contents."""
-        parts = {name: _ready(check) for name, check in checks.items()}
-        response = jsonify(ready=all(parts.values()), parts=parts)
+        parts = {name: _ready(check) for name, check in readiness.checks.items()}
+        refused = sorted(readiness.refused())
+        response = jsonify(ready=all(parts.values()), parts=parts, refused=refused)
         response.status_code = 200 if all(parts.values()) else 503
         return response
 

@@ -1,7 +1,6 @@
 """The WSGI application: routes, what stands before all of them, and what becomes of errors."""
 
 import time
-from collections.abc import Mapping
 
 from flask import Flask, Response, g, request
 from flask_limiter import RateLimitExceeded
@@ -15,7 +14,7 @@ from gateway.identity.tokens import AccessTokens, Assertions
 from gateway.settings import Settings
 from gateway.telemetry import RequestLine, Telemetry
 from gateway.web import api, oauth, operations
-from gateway.web.operations import Check
+from gateway.web.operations import Readiness
 from gateway.web.parse import MAX_BODY
 from gateway.web.problems import send, unavailable
 from gateway.web.throttle import Throttle, throttled
@@ -28,7 +27,7 @@ def build(
     tokens: AccessTokens,
     log: Log,
     telemetry: Telemetry,
-    checks: Mapping[str, Check],
+    readiness: Readiness,
 ) -> Flask:
     """Build the application."""
     app = Flask("gateway", static_folder=None)
@@ -39,7 +38,7 @@ def build(
     throttle = Throttle(app, settings)
     app.register_blueprint(api.blueprint(custodian, tokens, throttle))
     app.register_blueprint(oauth.blueprint(app, settings, custodian, assertions, tokens))
-    app.register_blueprint(operations.blueprint(telemetry, log, checks))
+    app.register_blueprint(operations.blueprint(telemetry, log, readiness))
     _handle_errors(app, custodian, telemetry, throttle)
     _finish(app, telemetry)
     if settings.trusted_proxies:

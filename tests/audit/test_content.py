@@ -40,6 +40,7 @@ MEMBERS = {
     "component",
     "criminal_justice_agency",
     "decision",
+    "digest",
     "documents",
     "duration_ms",
     "first",
@@ -58,6 +59,9 @@ MEMBERS = {
     "resource",
     "rules",
     "shown",
+    "signers",
+    "statement",
+    "stopped",
     "time",
     "version",
     "with",
@@ -428,7 +432,7 @@ def make_timed(databases: Databases, tmp_path: Path, clock: Clock) -> Callable[.
 
     def make(**changed: str) -> World:
         chosen = worlds.settings(databases, tmp_path / "keys", **changed)
-        composition.prepare(chosen)
+        worlds.prepare(chosen, clock)
         return World(composition.build(chosen, clock), chosen)
 
     return make

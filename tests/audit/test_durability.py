@@ -24,7 +24,6 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
 from werkzeug.test import TestResponse
 
-from gateway import app as composition
 from gateway import disclosure as disclosure_module
 from gateway import keys as key_files
 from gateway import store as tables
@@ -562,7 +561,7 @@ def server(sqlite_arrests: str, tmp_path: Path) -> Server:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     chosen = worlds.settings(databases, tmp_path / "keys", bind=f"127.0.0.1:{port}")
-    composition.prepare(chosen)
+    worlds.prepare(chosen)
     key = ec.generate_private_key(ec.SECP256R1())
     clients = Clients(store := Store(databases.store))
     clients.add("fbi", tokens.public_jwk(key_files.public_pem(key)), worlds.agreement("fbi", "FBI"))

@@ -98,7 +98,7 @@ def _started(root: Path, server: Postgres, valkey: str, arrests: int) -> Iterato
     port, bare_port = contenders.free_port(), contenders.free_port()
     given = _settings(root, server.url(records), server.url(store), valkey, port)
     settings = read(given)
-    composition.prepare(settings)
+    world.prepare(settings)
     agreement = world.agreement(CLIENT, "FBI")
     key = _registered(settings, agreement)
     purpose = min(agreement.purposes)
@@ -134,6 +134,7 @@ def _settings(root: Path, records: str, store: str, valkey: str, port: int) -> d
         "store_url": store,
         "keys": str(root / "keys"),
         "policies": str(world.POLICIES),
+        "approvers": str(root / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",
         "log_origin": "bench.test/log",
         "bind": f"127.0.0.1:{port}",

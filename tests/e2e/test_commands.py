@@ -23,6 +23,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "store_url": f"sqlite:///{directory / 'store.db'}",
         "keys": str(directory / "keys"),
         "policies": str(POLICIES),
+        "approvers": str(directory / "approvers"),
         "issuer": "http://127.0.0.1:8000",
         "log_origin": "commands.gateway.test/log",
     }

@@ -16,7 +16,7 @@ from gateway.keys import public_pem
 from gateway.settings import read
 from tests.e2e import servers
 from tests.e2e.servers import Server
-from tests.world import ASSERTION_TYPE, POLICIES, agreement
+from tests.world import ASSERTION_TYPE, POLICIES, agreement, prepare
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -31,13 +31,14 @@ def server(sqlite_arrests: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "store_url": f"sqlite:///{directory / 'store.db'}",
         "keys": str(directory / "keys"),
         "policies": str(POLICIES),
+        "approvers": str(directory / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",
         "log_origin": "raw.gateway.test/log",
         "bind": f"127.0.0.1:{port}",
         "threads": "2",
     }
     settings = read({f"GATEWAY_{name.upper()}": value for name, value in given.items()})
-    composition.prepare(settings)
+    prepare(settings)
     store, _, _ = composition.open_log(settings)
     Clients(store).add("fbi", tokens.public_jwk(public_pem(KEY)), agreement("fbi", "FBI"))
     store.close()

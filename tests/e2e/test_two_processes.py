@@ -19,7 +19,7 @@ from gateway.keys import public_pem
 from gateway.settings import read
 from tests.e2e import servers
 from tests.services import Postgres
-from tests.world import POLICIES, agreement
+from tests.world import POLICIES, agreement, prepare
 
 ROLES = servers.ROOT / "deploy" / "roles.sql"
 
@@ -56,6 +56,7 @@ def settings(
         "store_url": postgres.url(store),
         "keys": str(tmp_path / "keys"),
         "policies": str(POLICIES),
+        "approvers": str(tmp_path / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",
         "log_origin": "e2e.gateway.test/log",
         "bind": f"127.0.0.1:{port}",
@@ -65,6 +66,7 @@ def settings(
         "client_limit": "60/minute",
     }
     assert servers.run(["init"], owner).returncode == 0
+    prepare(read({f"GATEWAY_{name.upper()}": value for name, value in owner.items()}))
     reader, writer = f"reader_{store}", f"writer_{store}"
     psql(postgres, arrests, "part=arrests", f"database={arrests}", f"reader={reader}")
     psql(postgres, store, "part=store", f"database={store}", f"writer={writer}")
@@ -133,16 +135,34 @@ def test_the_reader_can_only_read(settings: dict[str, str], statement: str) -> N
             connection.execute(statement.encode())
 
 
-@pytest.mark.parametrize("table", ["entry", "opening", "leaf", "checkpoint"])
+@pytest.mark.parametrize("table", ["entry", "opening", "leaf", "checkpoint", "bundle", "statement"])
 @pytest.mark.parametrize("verb", ["UPDATE {} SET {}", "DELETE FROM {}", "TRUNCATE {}"])
 def test_the_writer_can_add_to_the_log_and_never_change_it(settings: dict[str, str], table: str, verb: str) -> None:
     """Not even the gateway's own role can rewrite what was logged."""
-    column = {"entry": "leaf = ''", "opening": "salt = ''", "leaf": "leaf_hash = ''", "checkpoint": "note = ''"}[table]
+    column = {
+        "entry": "leaf = ''",
+        "opening": "salt = ''",
+        "leaf": "leaf_hash = ''",
+        "checkpoint": "note = ''",
+        "bundle": "archive = ''",
+        "statement": "signatures = ''",
+    }[table]
     with (
         psycopg.connect(_libpq(settings["store_url"]), autocommit=True) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute(verb.format(table, column).encode())
+
+
+@pytest.mark.parametrize(
+    "statement", ["INSERT INTO bundle VALUES ('x', '')", "INSERT INTO statement VALUES (2, '', '[]')"]
+)
+def test_the_writer_can_put_no_policy_in_force(settings: dict[str, str], statement: str) -> None:
+    """The serving role reads statements and bundles, and makes none."""
+    with psycopg.connect(_libpq(settings["store_url"]), autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM statement, bundle").fetchone() == (1,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement.encode())
 
 
 def _libpq(url: str) -> str:

@@ -211,7 +211,7 @@ VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.DATE: st.sampled_from(
         [
             *(date(1850, 1, 1), date(1984, 2, 29), date(1984, 3, 1), date(1990, 12, 31)),
-            *(date(2001, 12, 31), date(2019, 12, 1), date(2199, 12, 31)),
+            *(date(2001, 12, 31), date(2002, 3, 1), date(2019, 12, 1), date(2199, 12, 31)),
         ]
     ),
     Kind.TIMESTAMP: st.sampled_from(
@@ -232,27 +232,25 @@ def cell(kind: Kind) -> st.SearchStrategy[Any]:
     return st.one_of(VALUES[kind], VALUES[kind], st.none(), st.builds(Defect, st.integers(0, 9)))
 
 
-def _row(fields: Mapping[str, Field], *, whole: bool) -> st.SearchStrategy[Row]:
+def _row(fields: Mapping[str, Field]) -> st.SearchStrategy[Row]:
     return st.fixed_dictionaries(
         {
-            name: VALUES[f.domain.kind] if f.required or whole else cell(f.domain.kind)
+            name: VALUES[f.domain.kind] if f.required else cell(f.domain.kind)
             for name, f in fields.items()
             if name != "person"
         }
     )
 
 
-def cases(
-    catalogue: Catalogue, first: int = 1, least: int = 2, most: int = 9, *, whole: bool = False
-) -> st.SearchStrategy[list[Case]]:
-    """Random records, with few persons, so that some have several; whole ones hold no null and no defect."""
+def cases(catalogue: Catalogue, first: int = 1, least: int = 2, most: int = 9) -> st.SearchStrategy[list[Case]]:
+    """Random records, with few persons, so that some have several."""
     resource = catalogue.resources["cases"]
-    verdict = _row(resource.relations["verdict"].fields, whole=whole)
+    verdict = _row(resource.relations["verdict"].fields)
     parts = st.tuples(
         st.integers(1, 4),
-        _row(resource.fields, whole=whole),
-        verdict if whole else st.none() | verdict,
-        st.lists(_row(resource.relations["counts"].fields, whole=whole), max_size=3).map(tuple),
+        _row(resource.fields),
+        st.none() | verdict,
+        st.lists(_row(resource.relations["counts"].fields), max_size=3).map(tuple),
     )
     return st.lists(parts, min_size=least, max_size=most).map(
         lambda made: [Case(first + i, *part) for i, part in enumerate(made)]
@@ -278,14 +276,14 @@ _ORDERED = (Kind.TEXT, Kind.INTEGER, Kind.DATE, Kind.TIMESTAMP)
 
 
 @st.composite
-def _comparison(draw: st.DrawFn, variable: str, fields: Mapping[str, Field], *, days: bool = True) -> str:
+def _comparison(draw: st.DrawFn, variable: str, fields: Mapping[str, Field]) -> str:
     name = draw(st.sampled_from([n for n, f in fields.items() if f.domain.kind is not Kind.KEY]))
     kind, reference = fields[name].domain.kind, f"{variable}.{name}"
     forms = ["==", "!=", "in", "has", *(["<", "<=", ">", ">="] if kind in _ORDERED else [])]
     forms += ["truth"] if kind is Kind.BOOLEAN else []
     forms += ["prefix", "list"] if kind is Kind.TEXT else []
     forms += ["list", "list"] if kind is Kind.STATUTE else []
-    forms += ["day", "years", "years"] if kind in DAYS and days else []
+    forms += ["day", "years", "years"] if kind in DAYS else []
     same = [n for n, f in fields.items() if f.domain.kind is kind and n != name and kind is not Kind.STATUTE]
     forms += ["field"] if same else []
     form = draw(st.sampled_from(forms))
@@ -321,26 +319,23 @@ def _stated(kind: Kind) -> st.SearchStrategy[Any]:
     return st.sampled_from(["18.2702.A1", "CC2503B", "75 § 3802"]) if kind is Kind.STATUTE else VALUES[kind]
 
 
-def conditions(catalogue: Catalogue, *, instruments: bool = True, days: bool = True) -> st.SearchStrategy[str]:
+def conditions(catalogue: Catalogue) -> st.SearchStrategy[str]:
     """Random conditions on a record, as a lawyer would write them."""
     resource = catalogue.resources["cases"]
     counts, verdict = resource.relations["counts"].fields, resource.relations["verdict"].fields
-    one = _comparison("record", resource.fields, days=days)
+    one = _comparison("record", resource.fields)
     leaves = [
         one,
         one,
-        _comparison("record.verdict", verdict, days=days),
+        _comparison("record.verdict", verdict),
         st.sampled_from(["has(record.verdict)", "has(record.counts)", "true", "false"]),
+        st.sampled_from(
+            [
+                'instruments.exists(i, i.person == record.person && i.kind == "judicial")',
+                'instruments.exists(i, record.person == i.person && i.signer == "judge" && i.kind in ["judicial"])',
+            ]
+        ),
     ]
-    if instruments:
-        leaves.append(
-            st.sampled_from(
-                [
-                    'instruments.exists(i, i.person == record.person && i.kind == "judicial")',
-                    'instruments.exists(i, record.person == i.person && i.signer == "judge" && i.kind in ["judicial"])',
-                ]
-            )
-        )
     inner = _joined(
         st.one_of(_comparison("n", counts), _comparison("n", counts), _comparison("record", resource.fields))
     )

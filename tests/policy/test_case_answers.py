@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 
-from gateway.cases.run import read, run
 from gateway.cases.verdict import Difference
 from gateway.policy import view
 from gateway.policy.evaluate import Facts
 from gateway.policy.view import Standing
 from gateway.strict_yaml import FileError
 from tests.policy import small
-from tests.policy.test_cases import failing
+from tests.policy.test_cases import failing, read, run
 
 PLAIN = {"resource": "cases", "because": "So."}
 RULES: list[dict[str, Any]] = [

@@ -2,16 +2,19 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from gateway.cases import run as cases
 from gateway.cases.body import answered, shown
-from gateway.cases.run import Report, read, run
+from gateway.cases.run import Report, Suites
 from gateway.cases.verdict import Difference, Mismatch
 from gateway.cli import program
 from gateway.errors import ConfigurationError
+from gateway.policy.archive import read_directory
 from gateway.strict_yaml import FileError
 from tests.policy import small
 from tests.world import POLICIES
@@ -80,6 +83,16 @@ cases:
     on: 1999-12-31
     deny: no-rule-permits
 """
+
+
+def read(root: Path) -> Suites:
+    """Read a directory with its tests."""
+    return cases.read(read_directory(root))
+
+
+def run(root: Path, names: Sequence[str] = ()) -> Report:
+    """Run the tests of a directory."""
+    return cases.run(read_directory(root), names)
 
 
 def directory(root: Path, suite: str = SUITE) -> Path:
@@ -560,5 +573,5 @@ def test_names_without_tests_are_refused(tmp_path: Path) -> None:
     assert "'other' is not one of doc" in said(tmp_path, "other", status=2)
     (tmp_path / "doc_test.yaml").unlink()
     assert "'doc' has no tests" in said(tmp_path, "doc", status=2)
-    with pytest.raises(ConfigurationError, match="no document of"):
+    with pytest.raises(ConfigurationError, match="no document has tests"):
         run(tmp_path)

@@ -11,10 +11,9 @@ import pytest
 from gateway.access import Action
 from gateway.cases.document import DENIALS
 from gateway.instruments import KINDS, SIGNERS
-from gateway.policy.bundle import Bundle, load
+from gateway.policy.bundle import load
 from gateway.policy.cel_types import SUBJECT_FIELDS
 from gateway.policy.check import check, load_checked
-from gateway.policy.current import Current
 from gateway.policy.document import Status
 from gateway.policy.lists import CONFIDENCE
 from gateway.policy.masks import Form
@@ -164,6 +163,14 @@ def rule(name: str, **changed: Any) -> dict[str, Any]:
     return {"id": name, "permit": "read", "resource": "cases", "show": ["open"], "because": "So."} | changed
 
 
+def test_a_denial_withholds_a_field_or_masks_it(tmp_path: Path) -> None:
+    """Of two limits in one rule nobody could say which is meant."""
+    both = DENIES_ROWS | {"fields": ["closed"], "mask": {"born": "year"}}
+    small.write(tmp_path, small.document([rule("a"), both]))
+    with pytest.raises(FileError, match="both withheld and masked"):
+        load_checked(tmp_path)
+
+
 def test_a_field_in_anothers_place_is_not_itself_masked(tmp_path: Path) -> None:
     """What one rule shows as its first letter, another would show in full under another name."""
     masked = rule("b", mask={"code": "first-letter"})
@@ -284,23 +291,6 @@ def test_every_change_of_a_file_changes_the_digest(tmp_path: Path) -> None:
         path.write_text(path.read_text() + "# A remark.\n")
         digests.add(load(tmp_path / "p").digest)
     assert len(digests) == 4
-
-
-def test_the_last_good_policy_stays_in_force(tmp_path: Path) -> None:
-    """A broken file on disk is told and changes nothing; a sound one takes force when it comes."""
-    small.write(tmp_path, small.document([small.EVERYTHING]))
-    accepted: list[Bundle] = []
-    refused: list[FileError] = []
-    current = Current(tmp_path, accepted.append, refused.append)
-    first = current.bundle
-    (tmp_path / "doc.yaml").write_text("policy: doc\n")
-    current.refresh()
-    assert (current.bundle, current.sound, len(refused)) == (first, False, 1)
-    assert str(refused[0]).startswith("doc.yaml:1:1")
-    small.write(tmp_path, small.document([rule("other")]))
-    current.refresh()
-    assert current.sound
-    assert [current.bundle] == accepted != [first]
 
 
 def test_the_reference_names_every_word_of_the_language() -> None:

@@ -8,6 +8,7 @@ import pytest
 from gateway.cases.document import Case
 from gateway.cases.judge import judge
 from gateway.cases.run import read, run
+from gateway.policy.archive import read_directory
 from gateway.policy.bundle import Bundle
 from tests.world import POLICIES
 
@@ -17,7 +18,7 @@ ROOTS = [POLICIES, *sorted(path for path in (POLICIES / "examples").glob("*") if
 
 def _cases() -> Iterator[tuple[str, Case, Bundle]]:
     for root in ROOTS:
-        suites = read(root)
+        suites = read(read_directory(root))
         prefix = "" if root == POLICIES else f"{root.name}/"
         for case in suites.cases():
             yield f"{prefix}{case.document}: {case.name}", case, suites.bundle
@@ -36,6 +37,6 @@ def test_case(name: str) -> None:
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
 def test_every_document_is_tested_and_every_rule_seen_both_ways(root: Path) -> None:
     """No document is without tests, and cases see each rule match and not match."""
-    report = run(root)
+    report = run(read_directory(root))
     assert report.untested == ()
     assert [cover.rule.name for cover in report.coverage if not cover.whole] == []

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from cel_expr_python import cel
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -30,15 +29,12 @@ from gateway.catalogue import Catalogue
 from gateway.domains import Kind
 from gateway.plan.planner import Planner, Position
 from gateway.policy.bundle import load
-from gateway.policy.cel import Reader
 from gateway.policy.compose import Deny, Permit
 from gateway.policy.decide import decide, local_day
-from gateway.policy.evaluate import evaluate
 from gateway.policy.masks import Form, Mask
 from gateway.policy.tables import Dialect
 from gateway.policy.view import Standing, View, cell_value, pointed, visible
 from gateway.records.query import Records, Row
-from gateway.strict_yaml import Place, Text
 from tests.policy import reference, small
 from tests.policy.reference import Law, Seen
 from tests.world import agreement
@@ -305,42 +301,3 @@ def in_order(rows: list[Seen], keys: tuple[SortKey, ...]) -> list[Seen]:
         known.sort(key=lambda row: row.compared[key.field], reverse=key.descending)
         ordered = known + [row for row in ordered if row.compared.get(key.field) is None]
     return ordered
-
-
-# --- a second judge ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.property
-@given(data=st.data())
-def test_on_records_without_nulls_the_evaluator_agrees_with_cel_itself(
-    data: st.DataObject, catalogue: Catalogue, tmp_path: Path
-) -> None:
-    """Where nothing is unknown, the strict dialect means what CEL means; has() of a list means another on maps."""
-    small.write(tmp_path, small.document([small.EVERYTHING]))
-    source = data.draw(
-        small.conditions(catalogue, instruments=False, days=False).filter(
-            lambda text: not any(own in text for own in ("lists", "has(record.counts)", "cite", "years_between"))
-        )
-    )
-    record = data.draw(small.cases(catalogue, least=1, most=1, whole=True))[0]
-    record.values["flag"] = True  # all counts are known
-    resource = catalogue.resources["cases"]
-    condition = Reader(catalogue, {}).rows(Text(Place("t", 1, 1), source), resource)
-    facts = reference.facts(record, ())
-    plain = {name: dated(value) for name, value in facts.variables["record"].items()}
-    # Times are given to CEL as texts of one form, which compare alike.
-    program = cel.NewEnv(variables={"record": cel.Type.DYN}).compile(source.replace("timestamp(", "("))
-    judged = program.eval(data={"record": plain})
-    assert judged.type() == cel.Type.BOOL
-    assert evaluate(condition, facts) is judged.value()
-
-
-def dated(value: object) -> object:
-    """Give dates and times to CEL as the texts that conditions write."""
-    match value:
-        case dict():
-            return {name: dated(inner) for name, inner in value.items()}
-        case tuple():
-            return [dated(inner) for inner in value]
-        case _:
-            return value.isoformat() if hasattr(value, "isoformat") else value

@@ -452,7 +452,7 @@ def clock() -> Clock:
 def timed(databases: Databases, tmp_path: Path, clock: Clock) -> Iterator[World]:
     """A gateway that goes by a clock of the test's own."""
     chosen = world.settings(databases, tmp_path / "keys", rehearsal_day=DAY)
-    composition.prepare(chosen)
+    world.prepare(chosen, clock)
     made = World(composition.build(chosen, clock), chosen)
     yield made
     made.close()

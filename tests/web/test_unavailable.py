@@ -308,6 +308,7 @@ GOOD = {
     "GATEWAY_ARREST_URL": "postgresql://reader:arrest-s3cret@db/arrests",
     "GATEWAY_STORE_URL": "postgresql://gateway:store-s3cret@db/gateway",
     "GATEWAY_KEYS": "/etc/gateway/keys",
+    "GATEWAY_APPROVERS": "/etc/gateway/approvers",
     "GATEWAY_ISSUER": "https://arrests.example",
     "GATEWAY_LOG_ORIGIN": "arrests.example/log",
 }
@@ -478,7 +479,7 @@ def test_keys_have_one_use_each(keys: Path) -> None:
 def test_the_gateway_does_not_start_with_an_open_key(databases: Databases, tmp_path: Path) -> None:
     """The composition reads the keys before anything else."""
     chosen = world.settings(databases, tmp_path / "keys")
-    composition.prepare(chosen)
+    world.prepare(chosen)
     (tmp_path / "keys" / "index.key").chmod(0o644)
     with pytest.raises(ConfigurationError, match=r"index\.key"):
         composition.build(chosen)
@@ -491,7 +492,7 @@ def test_a_store_that_acknowledges_too_early_is_refused(
     """A PostgreSQL that may lose what it has committed is no place for the log."""
     assert dialect == "postgresql"
     chosen = world.settings(databases, tmp_path / "keys")
-    composition.prepare(chosen)
+    world.prepare(chosen)
     name = sql.Identifier(str(sa.make_url(databases.store).database))
     postgres.run(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(name))
     with pytest.raises(ConfigurationError, match="synchronous_commit"):
@@ -504,7 +505,7 @@ def test_a_store_that_acknowledges_too_early_is_refused(
 def test_sqlite_writes_through(databases: Databases, tmp_path: Path, dialect: str) -> None:
     """Every connection waits for the disk, and a store whose connections do not is refused."""
     assert dialect == "sqlite"
-    composition.prepare(world.settings(databases, tmp_path / "keys"))
+    world.prepare(world.settings(databases, tmp_path / "keys"))
     store = Store(databases.store)
     with store.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() >= 2
@@ -530,7 +531,7 @@ def test_a_store_that_was_not_made_is_refused(databases: Databases, keys: Path) 
 def test_a_store_of_another_version_is_refused(databases: Databases, tmp_path: Path) -> None:
     """What another version has written is not touched."""
     chosen = world.settings(databases, tmp_path / "keys")
-    composition.prepare(chosen)
+    world.prepare(chosen)
     store = Store(databases.store)
     with store.transaction() as connection:
         connection.execute(tables.schema_version.update().values(version=99))
@@ -541,7 +542,7 @@ def test_a_store_of_another_version_is_refused(databases: Databases, tmp_path: P
 
 def test_a_store_with_another_log_is_refused(databases: Databases, tmp_path: Path) -> None:
     """A log keeps its name and its key."""
-    composition.prepare(world.settings(databases, tmp_path / "keys"))
+    world.prepare(world.settings(databases, tmp_path / "keys"))
     with pytest.raises(ConfigurationError, match=r"gateway\.test/log"):
         composition.build(world.settings(databases, tmp_path / "keys", log_origin="another.test/log"))
 
@@ -580,6 +581,6 @@ def test_a_catalogue_that_does_not_fit_the_database_is_refused(
     assert text.count(stands) == 1
     catalogue.write_text(text.replace(stands, written))
     chosen = world.settings(databases, tmp_path / "keys", policies=str(policies))
-    composition.prepare(chosen)
+    world.prepare(chosen)
     with pytest.raises(ConfigurationError, match=named):
         composition.build(chosen)

@@ -22,7 +22,7 @@ from gateway import settings as configuration
 from gateway.audit.show import latest
 from gateway.audit.verify import verify
 from gateway.cli.audit import line, told
-from gateway.cli.demo import cast, days, visit
+from gateway.cli.demo import approval, cast, days, visit
 from gateway.cli.demo.step import DemoError, step
 from gateway.cli.seed import with_progress
 from gateway.settings import PREFIX, Settings
@@ -61,23 +61,26 @@ def _demo(directory: Path, arrests: int, port: int, policies: Path, *, once: boo
     clients = cast.register(settings, directory / "clients")
     hidden = cast.file_instruments(settings)
 
-    step(2, "What each day's rules would show of this one fixed, invented data set")
+    step(2, "Two approvers sign the policy; without their signatures it is only files, and nothing is served")
+    approval.approve(settings, directory / "approvers")
+
+    step(3, "What each day's rules would show of this one fixed, invented data set")
     days.show(settings, report.arrests, report.persons)
 
-    step(3, f"Real HTTP, as of {DAY}, with the hypothetical document that closes the gap ({CLOSING})")
+    step(4, f"Real HTTP, as of {DAY}, with the hypothetical document that closes the gap ({CLOSING})")
     click.echo("The day is that of the rules. The data set stays as it is, with arrests of the whole year.")
     kept = _checkpoint(settings)
     with _serving(settings, directory):
         visit.ice(settings, clients.ice, hidden)
         visit.fbi(settings, clients.fbi)
 
-    step(4, "The log, verified against a checkpoint that was kept from before")
+    step(5, "The log, verified against a checkpoint that was kept from before")
     _verified(settings, kept)
     if once:
         click.echo("\nEverything went as it should.")
         return
 
-    step(5, "Serving; end with Ctrl-C")
+    step(6, "Serving; end with Ctrl-C")
     lasting = _settings(directory, port, policies, client_limit="300/minute")
     with _serving(lasting, directory) as server:
         _invite(lasting, directory, clients)
@@ -100,6 +103,7 @@ def _settings(directory: Path, port: int, policies: Path, client_limit: str) -> 
         "STORE_URL": f"sqlite:///{directory / 'store.db'}",
         "KEYS": str(directory / "keys"),
         "POLICIES": str(policies),
+        "APPROVERS": str(directory / "allowed_signers"),
         "ISSUER": f"http://{HOST}:{port}",
         "LOG_ORIGIN": "demo.arrest-gateway.example/log",
         "BIND": f"{HOST}:{port}",
@@ -201,9 +205,10 @@ def _invite(settings: Settings, directory: Path, clients: cast.Clients) -> None:
         click.echo(
             f'\ncurl -s {url}{path} -H "Authorization: Bearer {token}" -H "Access-Purpose: {each.purpose}"{body}'
         )
-    click.echo(
-        f"\nAnd the log: . {_shown(directory / 'settings.sh')} && {program} audit show && {program} audit verify\n"
-    )
+    sourced = f". {_shown(directory / 'settings.sh')}"
+    stop = f"policy stop ICE --key {_shown(directory / 'approvers' / approval.NAMES[0])} --because 'To try it.'"
+    click.echo(f"\nAnd an emergency stop, which holds within two seconds: {sourced} && {program} {stop}")
+    click.echo(f"\nAnd the log: {sourced} && {program} audit show && {program} audit verify\n")
 
 
 def _shown(path: Path) -> str:

@@ -94,7 +94,8 @@ def file_instruments(settings: Settings) -> int:
 
 def _convicted(settings: Settings) -> list[int]:
     """Return persons whose release conviction meets the standard, in the order of their keys."""
-    named, _ = load_list(settings.policies / "lists" / f"{LIST}.yaml", settings.policies)
+    path = settings.policies / "lists" / f"{LIST}.yaml"
+    named = load_list(path.read_bytes(), path.name)
     statutes = named.statutes if isinstance(named, Offences) else ()
     spellings = [spelling for statute in statutes for spelling in statute.spellings()]
     table = {name: schema.metadata.tables[name] for name in ("arrest", "release_conviction")}

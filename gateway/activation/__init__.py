@@ -1,0 +1,1 @@
+"""Which policy is in force: signed statements, the register that keeps them, and the bundle that a process follows."""
