@@ -4,7 +4,7 @@ What a row does not show is null in the subquery that the client's filter and or
 field partly in full and partly in its form, it is compared in its form.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -77,12 +77,11 @@ class Cells:
         varies = path in self.view.varying
         if varies:
             yield "state", self.state(path)
-        if varies and cell.mask is not None and Standing.SHOWN in cell.standings():
-            full = [n for n, step in enumerate(cell.steps) if step.outcome.standing is Standing.SHOWN]
-            yield "full", _in(self.state(path), full, guarded.value())
-        defect = self._other(cell, guarded).defect()
+        if varies and cell.mask is not None and cell.shown_at():
+            yield "full", _in(self.state(path), cell.shown_at(), guarded.value())
+        defect = self._defect(path, cell, guarded)
         if defect is not None:
-            yield "defect", _where(self.state(path), cell, defect) if varies else defect
+            yield "defect", defect
 
     def of_related(self, path: str, guarded: Guarded, state: Value | None) -> tuple[Value, Value]:
         """Write the value of a field of related rows, and whether it is a defect; `state` is that of the record."""
@@ -105,13 +104,7 @@ class Cells:
             return _where(state, cell, shown)
         if self.dialect is Dialect.POSTGRESQL:
             shown, form = sa.func.to_json(shown), sa.func.to_json(form)
-        by = {Standing.SHOWN: shown, Standing.MASKED: form}
-        choices = [
-            (state == _number(n), by[step.outcome.standing])
-            for n, step in enumerate(cell.steps)
-            if step.outcome.standing in by
-        ]
-        return sa.case(*choices)
+        return _by_standing(state, cell, {Standing.SHOWN: shown, Standing.MASKED: form})
 
     def _told(self, column: Value, kind: Kind) -> Value:
         return text_of(column, kind, self.dialect)
@@ -122,10 +115,16 @@ class Cells:
         other = self.source.guarded(cell.mask.field) if cell.mask.field else guarded
         return masked(cell.mask, guarded, other, self.resource.zone, self.dialect)
 
-    def _other(self, cell: Cell, guarded: Guarded) -> Guarded:
-        """Return the column whose defects show: that of the field in whose place another is shown never does."""
-        replaced = cell.mask is not None and cell.mask.form is Form.OTHER_FIELD
-        return self.source.guarded(cell.mask.field) if replaced and cell.mask is not None else guarded
+    def _defect(self, path: str, cell: Cell, guarded: Guarded) -> Value | None:
+        """Say whether the source's value is none; of a field that stands in another's place, that field's own."""
+        own, told = guarded.defect(), guarded.defect()
+        if cell.mask is not None and cell.mask.form is Form.OTHER_FIELD:
+            told = self.source.guarded(cell.mask.field).defect()
+        if path not in self.view.varying or (own is None and told is None):
+            return told
+        sound: Value = sa.false()
+        by = {Standing.SHOWN: sound if own is None else own, Standing.MASKED: sound if told is None else told}
+        return _by_standing(self.state(path), cell, by)
 
     def _test(self, step: Step) -> Bool:
         compiler = self._compiler()
@@ -152,13 +151,19 @@ def text_of(column: Value, kind: Kind, dialect: Dialect) -> Value:
     return column
 
 
+def _by_standing(state: Value, cell: Cell, values: Mapping[Standing, Value]) -> Value:
+    """Choose by how the cell stands; where it is withheld, nothing."""
+    standings = enumerate(step.outcome.standing for step in cell.steps)
+    return sa.case(*((state == _number(n), values[standing]) for n, standing in standings if standing in values))
+
+
 def _where(state: Value, cell: Cell, value: Value) -> Value:
     seen = [n for n, step in enumerate(cell.steps) if step.outcome.standing is not Standing.WITHHELD]
     return _in(state, seen, value)
 
 
-def _in(state: Value, numbers: list[int], value: Value) -> Value:
-    return sa.case((state.in_([_number(n) for n in numbers]), value))
+def _in(state: Value, numbers: Iterable[int], value: Value) -> Value:
+    return sa.case((state.in_([_number(n) for n in sorted(numbers)]), value))
 
 
 def _number(value: int) -> Value:

@@ -4,7 +4,7 @@ The client's filter, order and page are written over that subquery, so that what
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from gateway.plan.shape import Joined, Negated, Shape, Test, paths_in, related_p
 from gateway.policy.condition import Covered
 from gateway.policy.sql import Bindings
 from gateway.policy.tables import Bool, Dialect, Parameter, Value, ordered, parameter, related_source
-from gateway.policy.view import Standing, View
+from gateway.policy.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +37,45 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class InFull:
+    """Where a value itself stands that other rows show in a form: at which steps it counts, and with which domain.
+
+    `number` is its own column's; in related rows the value and its form share one place.
+    """
+
+    number: int
+    state: int
+    steps: frozenset[int]
+    domain: Domain
+
+    def holds(self, values: Sequence[object]) -> bool:
+        """Whether a row of the result shows the value itself."""
+        return values[self.state] in self.steps
+
+
+@dataclass(frozen=True, slots=True)
 class CellColumn:
     """A column of the result that holds a cell of the view, and the numbers of the columns that say more of it.
 
-    `full` is where the value itself stands, with its own domain, if other rows show a form. `defect` is where it stands
-    that the source's value is none.
+    `full` is where the value itself stands, if other rows show a form. `defect` is where it stands that the source's
+    value is none.
     """
 
     path: str
     number: int
     domain: Domain
     defect: int | None
-    full: tuple[int, Domain] | None
+    full: InFull | None
 
 
 @dataclass(frozen=True, slots=True)
 class RelatedField:
-    """A field of related rows.
-
-    `state` is the record's column that numbers the step which decided the field; `full` are the steps at which its
-    values are shown as they are, with their own domain, if at others they are shown in a form.
-    """
+    """A field of related rows; `state` is the record's column that numbers the step which decided the field."""
 
     name: str
     domain: Domain
     state: int | None
-    full: tuple[frozenset[int], Domain] | None
+    full: InFull | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +122,12 @@ class _Columns:
 
     def state(self, path: str) -> int | None:
         """Add the number of the step that decided a path, where that depends on the row."""
-        number = self.told("state", path)
-        if number is not None:
+        if path not in self.states:
+            number = self.told("state", path)
+            if number is None:
+                return None
             self.states[path] = number
-        return number
+        return self.states[path]
 
     def told(self, name: str, path: str, kind: Kind = Kind.INTEGER) -> int | None:
         """Add what the view tells beside a cell, if it does."""
@@ -196,7 +211,12 @@ class Writer:
         number = columns.add(text_of(rows.c[label(path)], domain.kind, self.dialect))
         full = columns.told("full", path, own.kind)
         defect = columns.told("defect", path)
-        return CellColumn(path, number, domain, defect, None if full is None else (full, own))
+        return CellColumn(path, number, domain, defect, self._in_full(path, full, columns.state(path)))
+
+    def _in_full(self, path: str, number: int | None, state: int | None) -> InFull | None:
+        if number is None or state is None:
+            return None
+        return InFull(number, state, self.view.cells[path].shown_at(), self.resource.field(path).domain)
 
     def _related(self, name: str, page: sa.Subquery, columns: "_Columns", cells: Cells) -> RelatedColumn:
         relation = self.resource.relations[name]
@@ -232,14 +252,13 @@ class Writer:
         return RelatedColumn(name, number, fields, relation.at_most)
 
     def _related_field(self, path: str, columns: "_Columns") -> RelatedField:
-        cell = self.view.cells[path]
-        own = self.resource.field(path).domain
-        shown = frozenset(n for n, step in enumerate(cell.steps) if step.outcome.standing is Standing.SHOWN)
+        cell, state = self.view.cells[path], columns.state(path)
+        mixed = cell.mask is not None and cell.shown_at()
         return RelatedField(
             name=path.rpartition(".")[2],
             domain=shown_domain(self.resource, self.view, path),
-            state=columns.state(path),
-            full=(shown, own) if shown and cell.mask is not None else None,
+            state=state,
+            full=self._in_full(path, state, state) if mixed else None,
         )
 
     def _filter(self, visible: sa.Subquery, shape: Shape) -> Bool:

@@ -80,6 +80,10 @@ class Cell:
         """Decide the cell of a record."""
         return next(step.outcome for step in self.steps if step.holds(facts))
 
+    def shown_at(self) -> frozenset[int]:
+        """Return the numbers of the steps at which the value itself is shown."""
+        return frozenset(n for n, step in enumerate(self.steps) if step.outcome.standing is Standing.SHOWN)
+
     def standings(self) -> frozenset[Standing]:
         """Return how the cell can stand."""
         return frozenset(step.outcome.standing for step in self.steps)

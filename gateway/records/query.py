@@ -20,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from gateway.domains import DATES, MOMENTS, Domain, Kind, OutOfDomainError, Scalar
 from gateway.errors import Unavailable
 from gateway.plan.planner import Plan
-from gateway.plan.statement import RelatedColumn, RelatedField, Statement
+from gateway.plan.statement import InFull, RelatedColumn, RelatedField, Statement
 
 _KEYS = 2
 _PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -160,7 +160,8 @@ class _Reader:
     decoded: tuple[tuple[str, Domain], ...]
     defects: tuple[tuple[str, int], ...]
     states: tuple[tuple[str, int], ...]
-    full: tuple[tuple[str, int, Domain, bool], ...]
+    full: tuple[tuple[str, InFull], ...]
+    sqlite: bool
     related: tuple["_RelatedReader", ...]
 
     def row(self, values: tuple[Any, ...]) -> Row:
@@ -173,10 +174,10 @@ class _Reader:
             if not sound:
                 defects.append(path)
         compared = dict(cells) if self.full else cells
-        for path, column, domain, decodes in self.full:
-            value = values[column]
-            if value is not None:
-                cells[path] = decode(domain, value)[0] if decodes else value
+        for path, full in self.full:
+            if full.holds(values):
+                textual = self.sqlite or full.domain.kind in _TEXTUAL
+                cells[path] = decode(full.domain, values[full.number])[0] if textual else values[full.number]
         states = {path: values[column] for path, column in self.states}
         related: dict[str, tuple[Mapping[str, Scalar | None], ...] | None] = {}
         for reader in self.related:
@@ -220,8 +221,7 @@ class _RelatedReader:
 
     def _decoded(self, field: RelatedField, values: tuple[Any, ...]) -> Domain | None:
         """Return the domain by which a field's values are read in this record, where they don't come as they are."""
-        full = field.full is not None and field.state is not None and values[field.state] in field.full[0]
-        domain = field.full[1] if full and field.full is not None else field.domain
+        domain = field.full.domain if field.full is not None and field.full.holds(values) else field.domain
         return domain if self.sqlite or domain.kind in _TEXTUAL else None
 
 
@@ -235,9 +235,8 @@ def _reader_of(statement: Statement, sqlite: bool) -> _Reader:  # noqa: FBT001 -
         decoded=tuple((cell.path, cell.domain) for cell in cells if sqlite or cell.domain.kind in _TEXTUAL),
         defects=tuple((cell.path, cell.defect) for cell in cells if cell.defect is not None),
         states=tuple(statement.states.items()),
-        full=tuple(
-            (cell.path, *cell.full, sqlite or cell.full[1].kind in _TEXTUAL) for cell in cells if cell.full is not None
-        ),
+        full=tuple((cell.path, cell.full) for cell in cells if cell.full is not None),
+        sqlite=sqlite,
         related=tuple(_RelatedReader(column, sqlite) for column in statement.related),
     )
 

@@ -24,16 +24,19 @@ from gateway.policy.tables import Parameter
 from gateway.seed import seed
 from gateway.settings import Settings, read
 from tests import services, world
-from tests.bench import contenders, report
+from tests.bench import contenders, policy, report
 from tests.bench import load as client
 from tests.bench.bare import Shape
 from tests.bench.contenders import Server
+from tests.bench.million import multiplied
 from tests.bench.report import Result, Run
 from tests.bench.sample import Sample, middle
 from tests.bench.workload import Workload, workloads
 from tests.services import Postgres
 
 CONNECTIONS = (1, 16)
+# So many arrests have the requests; the policy is measured over a multiple.
+REQUESTED = 50_000
 CLIENT = "fbi-philadelphia"
 UNREACHED = "100000000/minute"
 WARM_UP = 1.5
@@ -59,42 +62,58 @@ class Bench:
 @click.command()
 @click.option("--seconds", type=click.IntRange(1, 60), default=6, show_default=True, help="of a measurement")
 @click.option("--rounds", type=click.IntRange(1, 9), default=3, show_default=True, help="of each measurement")
-@click.option("--arrests", type=click.IntRange(1000), default=50_000, show_default=True)
-def main(seconds: int, rounds: int, arrests: int) -> None:
-    """Measure the gateway, an endpoint without controls, and the SELECT alone; write docs/benchmarks.md."""
+@click.option("--arrests", type=click.IntRange(1000), default=1_000_000, show_default=True, help="for the policy")
+@click.option("--rules", type=click.IntRange(100), default=1000, show_default=True, help="for the policy")
+def main(seconds: int, rounds: int, arrests: int, rules: int) -> None:
+    """Measure the gateway, an endpoint without controls, the SELECT alone, and the policy; write docs/benchmarks.md."""
     with ExitStack() as stack:
         root = Path(stack.enter_context(TemporaryDirectory(prefix="gw-bench-")))
         server = stack.enter_context(services.postgres())
         valkey = stack.enter_context(services.valkey())
-        bench = stack.enter_context(_started(root, server, valkey, arrests))
-        _alike(bench)
-        results = [
-            _measure(bench, workload, connections, seconds, rounds)
-            for workload in bench.workloads
-            for connections in CONNECTIONS
-        ]
-        insert = [contenders.insert_script(server, bench.scratch)]
-        run = Run(
-            results=results,
-            commits={n: contenders.pgbench(server, bench.scratch, insert, n, seconds) for n in CONNECTIONS},
-            gateway_memory=bench.gateway.memory(),
-            bare_memory=bench.bare.memory(),
-            workers=bench.settings.workers,
-            threads=bench.settings.threads,
-            arrests=arrests,
-            seconds=seconds,
-            rounds=rounds,
-            postgres=report.postgres_version(server.url(bench.arrests)),
+        invented = server.create()
+        few = min(arrests, REQUESTED)
+        click.echo(f"inventing {few:,} arrests ...", err=True)
+        seed(server.url(invented), year=2014, arrests=few, seed=1)
+        with _started(root, server, valkey, invented) as bench:
+            run = _requested(bench, few, seconds, rounds)
+        times = arrests // few
+        click.echo(f"making {few * times:,} arrests of them ...", err=True)
+        many = server.url(multiplied(server, invented, times))
+        findings = (
+            policy.of_rules(root, rules, seconds),
+            policy.of_cells(root, many, few * times, seconds),
+            policy.of_difference(root, server, many, few * times),
         )
-        click.echo(report.write(run))
+        click.echo(report.write(run, findings))
+
+
+def _requested(bench: Bench, arrests: int, seconds: int, rounds: int) -> Run:
+    """Measure the three requests of the three contenders."""
+    _alike(bench)
+    results = [
+        _measure(bench, workload, connections, seconds, rounds)
+        for workload in bench.workloads
+        for connections in CONNECTIONS
+    ]
+    insert = [contenders.insert_script(bench.server, bench.scratch)]
+    return Run(
+        results=results,
+        commits={n: contenders.pgbench(bench.server, bench.scratch, insert, n, seconds) for n in CONNECTIONS},
+        gateway_memory=bench.gateway.memory(),
+        bare_memory=bench.bare.memory(),
+        workers=bench.settings.workers,
+        threads=bench.settings.threads,
+        arrests=arrests,
+        seconds=seconds,
+        rounds=rounds,
+        postgres=report.postgres_version(bench.server.url(bench.arrests)),
+    )
 
 
 @contextmanager
-def _started(root: Path, server: Postgres, valkey: str, arrests: int) -> Iterator[Bench]:
-    """Seed the databases, register a client, and start both servers."""
-    records, store, scratch = server.create(), server.create(), server.create()
-    click.echo(f"inventing {arrests:,} arrests ...", err=True)
-    seed(server.url(records), year=2014, arrests=arrests, seed=1)
+def _started(root: Path, server: Postgres, valkey: str, records: str) -> Iterator[Bench]:
+    """Register a client, and start both servers over the invented records."""
+    store, scratch = server.create(), server.create()
     port, bare_port = contenders.free_port(), contenders.free_port()
     given = _settings(root, server.url(records), server.url(store), valkey, port)
     settings = read(given)
@@ -156,8 +175,8 @@ def _registered(settings: Settings, agreement: Agreement) -> ec.EllipticCurvePri
 
 def _shape(workload: Workload) -> Shape:
     statement = workload.statement
-    related = [(each.relation, [field.name for field in each.fields]) for each in statement.related]
-    cells = [cell.path for cell in statement.cells]
+    related = [(each.relation, each.number, [field.name for field in each.fields]) for each in statement.related]
+    cells = [(cell.path, cell.number) for cell in statement.cells]
     return Shape(statement.sql, dict(statement.constants), list(statement.presence), cells, related)
 
 

@@ -16,13 +16,13 @@ from gateway.settings import Settings
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """A statement and what its columns are: two keys, presence, cells, others, related rows."""
+    """A statement and which of its columns are what: after two keys the presence, then numbered cells and relations."""
 
     sql: str
     constants: dict[str, Any]
     presence: list[str]
-    cells: list[str]
-    related: list[tuple[str, list[str]]]
+    cells: list[tuple[str, int]]
+    related: list[tuple[str, int, list[str]]]
 
 
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
@@ -88,19 +88,19 @@ def _records(engine: Engine, shape: Shape, values: dict[str, Any]) -> list[dict[
 
 def _record(shape: Shape, row: tuple[Any, ...]) -> dict[str, Any]:
     record: dict[str, Any] = {"id": row[0]}
-    cells = 2 + len(shape.presence)
-    present = dict(zip(shape.presence, row[2:cells], strict=True))
-    for path, value in zip(shape.cells, row[cells:], strict=False):
+    present = dict(zip(shape.presence, row[2:], strict=False))
+    for path, number in shape.cells:
         relation, _, name = path.rpartition(".")
+        value = row[number]
         if not relation:
             record[name] = value
         elif present[relation]:
             record.setdefault(relation, {})[name] = value
         else:
             record[relation] = None
-    for (name, fields), value in zip(shape.related, row[-len(shape.related) :], strict=True):
-        related = [] if value is None else msgspec.json.decode(value)
-        record[name] = [dict(zip(fields, columns[2:], strict=False)) for columns in related]
+    for name, number, fields in shape.related:
+        related = [] if row[number] is None else msgspec.json.decode(row[number])
+        record[name] = [dict(zip(fields, columns[1:], strict=False)) for columns in related]
     return record
 
 

@@ -3,7 +3,7 @@
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 
 from tests.bench.contenders import Memory
+from tests.bench.policy import Findings
 from tests.bench.sample import Sample
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -52,14 +53,14 @@ class Run:
     postgres: str
 
 
-def write(run: Run) -> str:
+def write(run: Run, findings: Sequence[Findings]) -> str:
     """Put a run between the markers of the page; return what was put there."""
     page = PAGE.read_text() if PAGE.exists() else _NEW
     before, begin, rest = page.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
         raise RuntimeError(f"{PAGE} has lost the lines between which the figures stand")
-    measured = "\n\n".join((_setting(run), _table(run), _commits(run), _memory(run)))
+    measured = "\n\n".join((_setting(run), _table(run), _commits(run), _memory(run), *_findings(findings)))
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(f"{before}{_BEGIN}\n{measured}\n{_END}{after}")
     return measured
@@ -94,6 +95,17 @@ def _table(run: Run) -> str:
         f"| {r.title} | {r.connections} | {_cells(r.gateway)} | {_cells(r.bare)} | {_cells(r.select)} | {r.ratio:.2f} |"
         for r in run.results
     )
+
+
+def _findings(findings: Sequence[Findings]) -> Iterator[str]:
+    yield "### The policy as it grows"
+    head = "| what | measured | aim | met |\n|---|---|---|---|\n"
+    yield head + "\n".join(
+        f"| {each.what} | {each.figure} | {each.aim} | {'yes' if each.met else 'no'} |"
+        for found in findings
+        for each in found.aimed
+    )
+    yield "\n".join(f"- {told}" for found in findings for told in found.seen)
 
 
 def _cells(taken: Sample) -> str:
