@@ -204,6 +204,9 @@ def _relation(name: str, spec: Mapping, classes: dict[str, str], record: dict[st
     at_most = spec.text("at_most").integer() if many else 1
     if not 1 <= at_most <= MAX_RELATED:
         raise FileError(spec.place, f"'at_most' must be from 1 to {MAX_RELATED}")
+    fields = _fields(spec, spec.string("table"), classes)
+    for field, body in spec.mappings("fields"):
+        _refuse_own(field, body)
     return Relation(
         name=_public(name, spec.place),
         table=_identifier(spec.text("table")),
@@ -213,9 +216,18 @@ def _relation(name: str, spec: Mapping, classes: dict[str, str], record: dict[st
         at_most=at_most,
         order=_identifier(spec.text("order")) if many else spec.string("match"),
         joins=_joins(spec),
-        fields=_fields(spec, spec.string("table"), classes),
+        fields=fields,
         complete_when=spec.string("complete_when"),
     )
+
+
+def _refuse_own(name: str, body: Mapping) -> None:
+    """Refuse what only a record's own field can be: a key would be shown as it is, and would join records."""
+    if body.text("type").value == Kind.KEY:
+        raise FileError(body.keys["type"], f"'{name}' is a field of a relation, and can't be a key")
+    for option in ("coarser", "age_at"):
+        if option in body.items:
+            raise FileError(body.keys[option], f"'{option}' belongs to a field of the record itself")
 
 
 def _joins(spec: Mapping) -> tuple[Join, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.access import Search
-from gateway.cases.body import Body, answered
+from gateway.cases.body import Body, Pseudonym, answered, flat, path_of, shown
 from gateway.cases.database import database
 from gateway.cases.document import Case
 from gateway.domains import Kind
@@ -25,11 +25,16 @@ _IDS_KEY_BYTES = 64
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How often the answer holds each record, by name; the records as the JSON has them; bodies to be compared."""
+    """What an answer holds: how often each record, by name; the records as its JSON has them, and as values by path.
+
+    `values` have nulls, `bodies` none. In both, numbers and texts stand for opaque ids and pseudonyms.
+    """
 
     times: Mapping[str, int]
     records: Mapping[str, Mapping[str, Any]]
+    values: Mapping[str, Mapping[str, object]]
     bodies: Mapping[str, Body]
+    notices: tuple[str, ...]
 
 
 def answer(case: Case, permit: Permit, bundle: Bundle) -> Answer:
@@ -40,20 +45,34 @@ def answer(case: Case, permit: Permit, bundle: Bundle) -> Answer:
         rows = records.query(plan)
     ids = Ids(os.urandom(_IDS_KEY_BYTES))
     renderer = Renderer(ids, case.resource, case.subject.client, case.purpose)
-    content = renderer.search(Page(rows, plan.fields, None), permit, Policy(bundle.digest, permit.rules, (), None))
+    policy = Policy(bundle.digest, permit.rules, permit.notices, None)
+    content = msgspec.json.decode(renderer.search(Page(rows, plan.fields, None), permit, policy))
     holder = Holder(case.subject.client, case.purpose, case.resource.name)
-    answers = msgspec.json.decode(content)["records"]
-    shown = [(names[ids.reveal(record.pop("id"), holder)], record) for record in answers]
+    told = [(names[ids.reveal(record.pop("id"), holder)], record) for record in content["records"]]
+    behind = _behind(case, permit, ids)
     return Answer(
-        times=Counter(name for name, _ in shown),
-        records=dict(shown),
-        bodies={name: _body(record, case, ids) for name, record in shown},
+        times=Counter(name for name, _ in told),
+        records=dict(told),
+        values={name: _legible(flat(record), behind) for name, record in told},
+        bodies={name: answered(_legible(shown(record), behind), case.resource) for name, record in told},
+        notices=tuple(content["policy"]["notices"]),
     )
 
 
-def _body(record: Mapping[str, Any], case: Case, ids: Ids) -> Body:
-    """Read persons by the numbers that the case gives them."""
-    holder = Holder(case.subject.client, case.purpose, "person")
-    opaque = [name for name, field in case.resource.fields.items() if field.domain.kind is Kind.KEY]
-    keys = {name: ids.reveal(record[name], holder) for name in opaque if isinstance(record.get(name), str)}
-    return answered(record, keys, case.resource)
+def _legible(values: Mapping[str, object], behind: Mapping[tuple[str, object], object]) -> dict[str, object]:
+    """Put what stands behind opaque ids and pseudonyms into their place; what nothing stands behind is left."""
+    return {path: behind.get((path_of(path), value), value) for path, value in values.items()}
+
+
+def _behind(case: Case, permit: Permit, ids: Ids) -> dict[tuple[str, object], object]:
+    """Tell, by path, which number or text of the given records stands behind which opaque id or pseudonym."""
+    client, found = case.subject.client, dict[tuple[str, object], object]()
+    person = Holder(client, case.purpose, "person")
+    for name, field in case.resource.fields.items():
+        if field.domain.kind is Kind.KEY:
+            keys = [value for record in case.given if isinstance(value := record.values[name], int)]
+            found |= {(name, ids.conceal(key, person)): key for key in keys}
+    for path in permit.view.pseudonyms:
+        texts = [value for record in case.given for value in record.at(path) if isinstance(value, str)]
+        found |= {(path, ids.pseudonym(text, Holder(client, case.purpose, path))): Pseudonym(text) for text in texts}
+    return found

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from gateway.access import AccessRequest, Action, Agreement, AgreementState, Instrument, Subject
-from gateway.cases.body import Body, expected, withheld
+from gateway.access import AccessRequest, Action, Agreement, AgreementState, Certification, Instrument, Subject
+from gateway.cases.body import Body, Expectations
 from gateway.cases.record import NamedRecord, read_records, resource_of
 from gateway.catalogue import Catalogue, Resource
 from gateway.errors import Code
@@ -15,12 +15,12 @@ from gateway.strict_yaml import FileError, Mapping, Place, Sequence, Text, as_ma
 
 NOTHING = "nothing"
 # What a decision can refuse with where the agreement is in force and covers the purpose, as a case's always does.
-DENIALS = (Code.NO_RULE, Code.DENIED_BY_RULE, Code.POLICY_CONFLICT)
+DENIALS = (Code.NO_RULE, Code.DENIED_BY_RULE, Code.CERTIFICATION_MISSING, Code.POLICY_CONFLICT)
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A record that is to be shown, with exactly these values; `withheld` must not be there, not even as null."""
+    """A record that is to be shown, with exactly this; `withheld` must not be there, not even as null."""
 
     record: NamedRecord
     body: Body
@@ -29,9 +29,14 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The records that an answer is to hold; all others given are to be hidden."""
+    """The records that an answer is to hold; all others given are to be hidden.
+
+    `notices` are to be among those that the answer tells, `reports` among the tags of its entry.
+    """
 
     records: tuple[Expected, ...]
+    notices: tuple[str, ...]
+    reports: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def read_suite(content: bytes, file: str, document: str, bundle: Bundle) -> Suit
 
 
 _REQUIRED = ("case", "subject", "purpose", "on")
-_OPTIONAL = ("action", "resource", "with", "instruments", "given", "expect", "deny")
+_OPTIONAL = ("action", "resource", "with", "instruments", "given", "expect", "notices", "reports", "deny")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,10 @@ class _CaseReader:
             starts=date.min,
             until=None,
             state=AgreementState.IN_FORCE,
+            certifications=tuple(
+                Certification(purpose, text.value, "case", "", date.min, date.max)
+                for text in subject.texts("certified")
+            ),
         )
 
     def _subject(self) -> Mapping:
@@ -188,23 +197,37 @@ class _CaseReader:
     def _outcome(self, action: Action, resource: Resource, given: tuple[NamedRecord, ...]) -> Shown | Allowed | Refused:
         if ("expect" in self.spec.items) == ("deny" in self.spec.items):
             raise FileError(self.spec.place, "a case needs either 'expect' or 'deny'")
+        reads = action is Action.READ and "expect" in self.spec.items
+        for key in ("notices", "reports"):
+            if key in self.spec.items and not reads:
+                raise FileError(self.spec.keys[key], f"'{key}' belong to an answer that is expected")
         if "deny" in self.spec.items:
             return Refused(Code(self.spec.text("deny").one_of(DENIALS)))
         if not given:
             raise FileError(self.spec.keys["expect"], "a case that expects something needs a record that is given")
         records = {record.name: record for record in given}
-        if action is not Action.READ:
+        if not reads:
             names = [_named(as_text(item), tuple(records), "record given") for item in self._expectations()]
             return Allowed(tuple(records[name] for name in dict.fromkeys(names)))
+        notices = tuple(" ".join(text.value.split()) for text in self.spec.texts("notices"))
+        reports = tuple(text.value for text in self.spec.texts("reports"))
+        return Shown(self._shown(resource, records), notices, reports)
+
+    def _shown(self, resource: Resource, records: dict[str, NamedRecord]) -> tuple[Expected, ...]:
+        rules = frozenset(rule.name for document in self.bundle.documents.values() for rule in document.rules)
+        reader = Expectations(resource, rules)
         shown: dict[str, Expected] = {}
         for item in self._expectations():
-            spec = as_mapping(item).closed(required=("record", "body"), optional=("fillers", "withheld"))
+            spec = as_mapping(item)
+            required = ("record",) if "pointer" in spec.items else ("record", "body")
+            spec.closed(required=required, optional=("body", "fillers", "withheld", "redacted", "pointer"))
             name = _named(spec.text("record"), tuple(records), "record given")
             if name in shown:
                 raise FileError(spec.place, f"the record '{name}' is expected twice")
-            hidden = withheld(spec.texts("withheld"), resource, self.bundle.catalogue)
-            shown[name] = Expected(records[name], expected(spec, records[name], resource), hidden)
-        return Shown(tuple(shown.values()))
+            shown[name] = Expected(
+                records[name], reader.body(spec, records[name]), reader.withheld(spec.texts("withheld"))
+            )
+        return tuple(shown.values())
 
     def _expectations(self) -> Sequence:
         """Return what is expected: a list, or the word that says that there is to be none."""
@@ -215,7 +238,8 @@ class _CaseReader:
 
 
 def _subject(spec: Mapping) -> Mapping:
-    return spec.closed(required=("agency", "mission"), optional=("component", "ori", "criminal_justice_agency"))
+    optional = ("component", "ori", "criminal_justice_agency", "certified")
+    return spec.closed(required=("agency", "mission"), optional=optional)
 
 
 def _named(text: Text, known: tuple[str, ...], what: str) -> str:

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 
-from gateway.access import Action
 from gateway.cases.answer import Answer, answer
-from gateway.cases.body import present
+from gateway.cases.body import flat, present
 from gateway.cases.document import Allowed, Case, Refused, Shown
+from gateway.cases.reading import reading
 from gateway.cases.record import NamedRecord
 from gateway.cases.verdict import ROW, Difference, Mismatch, Verdict, about_decision, about_row, compare
-from gateway.errors import Code
 from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Deny, Permit
-from gateway.policy.condition import TRUE
 from gateway.policy.days import on_day
 from gateway.policy.decide import applicable, decide, local_day
 from gateway.policy.document import Rule
@@ -21,19 +19,25 @@ from gateway.policy.view import visible
 
 def judge(case: Case, bundle: Bundle) -> Verdict:
     """Judge a case under a bundle; raise FileError where its records can't stand together."""
-    match case.outcome:
-        case Refused(code):
-            return Verdict(case, _judge_refusal(case, code, bundle))
-        case Shown():
-            return Verdict(case, _judge_reading(case, case.outcome, bundle))
-        case Allowed():
-            return Verdict(case, _judge_act(case, case.outcome, bundle))
+    decision = decide(case.request(bundle.catalogue), bundle, case.proposed)
+    match case.outcome, decision:
+        case Refused(code), Deny() if decision.code is code:
+            return Verdict(case, ())
+        case Refused(code), _:
+            return Verdict(case, (about_decision(f"deny: {code}", _told(decision)),))
+        case _, Deny():
+            return Verdict(case, (about_decision("permit", _told(decision)),))
+        case Shown(), Permit():
+            return Verdict(case, tuple(_judge_reading(case, case.outcome, decision, bundle)))
+        case Allowed(), Permit():
+            return Verdict(case, tuple(_judge_act(case, case.outcome, decision)))
 
 
 def concerned(case: Case, bundle: Bundle) -> tuple[Rule, ...]:
     """Return the rules that take part in a case's decision."""
     day = local_day(case.request(bundle.catalogue), bundle)
     documents = applicable(bundle.live(day, case.proposed), case.subject.attributes())
+    certified = case.subject.agreement.certified(case.purpose, day)
     return tuple(
         rule
         for document in documents
@@ -41,6 +45,7 @@ def concerned(case: Case, bundle: Bundle) -> tuple[Rule, ...]:
         if rule.action is case.action
         and rule.resource == case.resource.name
         and (rule.purposes is None or case.purpose in rule.purposes)
+        and rule.certification in ("", *certified)
     )
 
 
@@ -50,58 +55,31 @@ def matches(rule: Rule, record: NamedRecord, case: Case, bundle: Bundle) -> bool
     return truth is True if rule.permits else truth is not False
 
 
-def _judge_refusal(case: Case, code: Code, bundle: Bundle) -> tuple[Mismatch, ...]:
-    refused = _refusal(case, bundle)
-    return () if refused == code else (about_decision(f"deny: {code}", _told(refused)),)
+def _told(decision: Permit | Deny) -> str:
+    return f"deny: {decision.code}" if isinstance(decision, Deny) else "permit"
 
 
-def _told(refused: Code | None) -> str:
-    return "permit" if refused is None else f"deny: {refused}"
-
-
-def _refusal(case: Case, bundle: Bundle) -> Code | None:
-    """Return the code with which a case is refused whole."""
-    if case.action is Action.READ:
-        decision = decide(case.request(bundle.catalogue), bundle, case.proposed)
-        return decision.code if isinstance(decision, Deny) else None
-    rules = concerned(case, bundle)
-    if any(_denies(rule) and rule.rows == TRUE for rule in rules):
-        return Code.DENIED_BY_RULE
-    return None if any(rule.permits for rule in rules) else Code.NO_RULE
-
-
-def _denies(rule: Rule) -> bool:
-    """Whether a rule denies rows; one that withholds fields says nothing of an act."""
-    return not rule.permits and not rule.fields
-
-
-# --- acts: notices and holds ------------------------------------------------------------------------------------
-
-
-def _judge_act(case: Case, allowed: Allowed, bundle: Bundle) -> tuple[Mismatch, ...]:
-    refused = _refusal(case, bundle)
-    if refused is not None:
-        return (about_decision("permit", _told(refused)),)
-    rules = concerned(case, bundle)
-    found = []
+def _judge_act(case: Case, allowed: Allowed, permit: Permit) -> Iterator[Mismatch]:
+    """Judge a notice or a hold, which no client asks for: there is no answer, but records that it is permitted for."""
     for record in case.given:
-        matching = [rule for rule in rules if matches(rule, record, case, bundle)]
-        got = any(rule.permits for rule in matching) and not any(_denies(rule) for rule in matching)
+        got = visible(permit.view, record.facts(case.instruments))
         if got != (record in allowed.records):
             words = {True: f"{case.action} permitted", False: f"{case.action} not permitted"}
-            found.append(about_row(record.name, words[not got], words[got]))
-    return tuple(found)
+            yield about_row(record.name, words[not got], words[got])
 
 
-# --- reading ----------------------------------------------------------------------------------------------------
+def _judge_reading(case: Case, wanted: Shown, permit: Permit, bundle: Bundle) -> Iterator[Mismatch]:
+    got = answer(case, permit, bundle)
+    yield from _compare(case, wanted, got)
+    yield from _disagreements(case, permit, got)
+    yield from _obliged("the answer's notices", wanted.notices, got.notices)
+    yield from _obliged("the entry's reports", wanted.reports, permit.reports)
 
 
-def _judge_reading(case: Case, shown: Shown, bundle: Bundle) -> tuple[Mismatch, ...]:
-    decision = decide(case.request(bundle.catalogue), bundle, case.proposed)
-    if isinstance(decision, Deny):
-        return (about_decision("permit", _told(decision.code)),)
-    got = answer(case, decision, bundle)
-    return (*_compare(case, shown, got), *_disagreements(case, decision, got))
+def _obliged(about: str, wanted: tuple[str, ...], got: tuple[str, ...]) -> Iterator[Mismatch]:
+    missing = tuple(Difference(text, "there", None) for text in wanted if text not in got)
+    if missing:
+        yield Mismatch(about, missing, tuple(text for text in wanted if text in got))
 
 
 def _compare(case: Case, shown: Shown, got: Answer) -> Iterator[Mismatch]:
@@ -129,6 +107,15 @@ def _disagreements(case: Case, permit: Permit, got: Answer) -> Iterator[Mismatch
         if times != int(expected):
             by_evaluator = f"{_times(int(expected))} by the evaluator"
             yield Mismatch(record.name, (Difference("(two readings)", by_evaluator, f"{_times(times)} by SQL"),))
+        elif expected:
+            differences, _ = compare(flat(reading(permit.view, record, case)), got.values[record.name])
+            if differences:
+                yield Mismatch(record.name, tuple(_of_two_readings(difference) for difference in differences))
+
+
+def _of_two_readings(difference: Difference) -> Difference:
+    expected, got = difference.expected or "absent", difference.got or "absent"
+    return Difference(f"{difference.what} (two readings)", f"{expected} by the evaluator", f"{got} by SQL")
 
 
 def _times(times: int) -> str:

@@ -34,6 +34,14 @@ class NamedRecord:
         """Return what a condition is judged on."""
         return Facts({RECORD: {**self.values, **self.ones, **self.many}}, instruments)
 
+    def at(self, path: str) -> list[Scalar | None]:
+        """Return the values at a path: one, or as many as there are related rows."""
+        relation, _, name = path.rpartition(".")
+        if not relation:
+            return [self.values[name]]
+        one = self.ones.get(relation)
+        return [row[name] for row in self.many.get(relation, (one,) if one else ())]
+
 
 def read_records(spec: Written, catalogue: Catalogue) -> dict[str, NamedRecord]:
     """Read the records by name; raise FileError for what the catalogue does not know or a field can't hold."""

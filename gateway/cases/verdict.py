@@ -1,8 +1,8 @@
 """What came of a case: nothing, where all came as expected; else what differs, field by field."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.cases.body import Body
 from gateway.cases.document import Case
 
 ROW = "(the record)"
@@ -49,14 +49,26 @@ def about_row(record: str, expected: str, got: str) -> Mismatch:
     return Mismatch(record, (Difference(ROW, expected, got),))
 
 
-def compare(expected: Body, got: Body) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
-    """Compare two bodies value by value; return what differs, and the paths that are alike."""
+def compare(
+    expected: Mapping[str, object], got: Mapping[str, object]
+) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
+    """Compare two records value by value; return what differs, and the paths that are alike."""
     paths = list(dict.fromkeys((*expected, *got)))
-    # 1 and true are equal to Python, and not to a reader.
-    unlike = [p for p in paths if (type(expected.get(p)), expected.get(p)) != (type(got.get(p)), got.get(p))]
+    unlike = [path for path in paths if _seen(expected, path) != _seen(got, path)]
     differences = tuple(Difference(path, _told(expected, path), _told(got, path)) for path in unlike)
     return differences, tuple(path for path in paths if path not in unlike)
 
 
-def _told(body: Body, path: str) -> str | None:
-    return str(body[path]) if path in body else None
+def _seen(values: Mapping[str, object], path: str) -> tuple[bool, type, object]:
+    # Null is not absence; and 1 and true are equal to Python, and not to a reader.
+    return path in values, type(values.get(path)), values.get(path)
+
+
+def _told(values: Mapping[str, object], path: str) -> str | None:
+    match values.get(path):
+        case None:
+            return "null" if path in values else None
+        case bool(value):
+            return "true" if value else "false"
+        case value:
+            return str(value)

@@ -90,17 +90,20 @@ def read(text: Text, path: str, field: Field) -> Mask:
     return Mask(form, field.age_at)
 
 
+def forms(path: str, field: Field) -> tuple[Mask, ...]:
+    """Return the masks that a rule can put on a path."""
+    own = "." not in path
+    fitting = (
+        Mask(form, field.age_at if form is Form.AGE_BAND else "")
+        for form, kinds in _MASKS.items()
+        if field.domain.kind in kinds and (form is not Form.AGE_BAND or (own and field.age_at))
+    )
+    return (*fitting, *(Mask(Form.OTHER_FIELD, other) for other in field.coarser if own))
+
+
 def words(path: str, field: Field) -> tuple[str, ...]:
     """Return what `read` accepts for a path."""
-    own = "." not in path
-    return (
-        *(
-            form.value
-            for form, kinds in _MASKS.items()
-            if field.domain.kind in kinds and (form is not Form.AGE_BAND or (own and field.age_at))
-        ),
-        *(field.coarser if own else ()),
-    )
+    return tuple(mask.name for mask in forms(path, field))
 
 
 def shown_as(mask: Mask, value: object, record: Mapping[str, object], zone: ZoneInfo) -> object:

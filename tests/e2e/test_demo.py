@@ -46,11 +46,14 @@ def test_the_demo_starts_anew_and_spares_what_it_did_not_make(demo: tuple[Path, 
 def test_the_demo_stops_at_the_first_thing_that_differs(tmp_path: Path) -> None:
     """With a policy that leaves the gap open, the demo fails and says what should have been so."""
     policies = tmp_path / "policies"
-    (policies / "lists").mkdir(parents=True)
     for path in (servers.ROOT / "policies").rglob("*.yaml"):
+        if path.name == "hold-standard-on-data_test.yaml":
+            continue  # with its own tests, such a document would not even take force
         text = path.read_text().replace("fields: [contact, place_of_birth]", "fields: [ssn]")
         text = text.replace("show: [identity, charges, custody, arrested_at]", "show: [identity, contact, charges]")
-        (policies / path.relative_to(servers.ROOT / "policies")).write_text(text)
+        copy = policies / path.relative_to(servers.ROOT / "policies")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(text)
     done = servers.run(
         ["demo", "--once", "--arrests", "12000", "--directory", str(tmp_path / "d"), "--policies", str(policies)], {}
     )

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cases import run as cases
-from gateway.cases.body import answered
+from gateway.cases.body import answered, shown
 from gateway.cases.run import Report, Suites
 from gateway.cases.verdict import Difference, Mismatch
 from gateway.cli import program
@@ -232,7 +232,7 @@ REFUSED = [
     ("        withheld: [flag", "        withheld: [flags", "doc_test.yaml:34:20", "no class, relation or field"),
     ("          name: N\n", "          nam: N\n", "doc_test.yaml:28:11", "unknown key 'nam'"),
     ("          name: N\n", "          name: ~\n", "doc_test.yaml:28:17", "leaving the field out"),
-    ("          born: 1984\n", "          born: 84\n", "doc_test.yaml:30:17", "no date, nor a year"),
+    ("          born: 1984\n", "          born: 84\n", "doc_test.yaml:30:17", "nor a form of it (year, age-band)"),
     ("fillers: [person, code]", "fillers: [person, name]", "doc_test.yaml:37:27", "no required field"),
     ("body: {counts: [{}]}", "body: {code: code, counts: [{}]}", "doc_test.yaml:37:27", "stands in the body"),
     ("    expect: [first]\n", "", "doc_test.yaml:38:5", "either 'expect' or 'deny'"),
@@ -333,7 +333,7 @@ def test_any_catalogue_makes_a_database(tmp_path: Path) -> None:
     assert [(d.what, d.got) for d in mismatch.differences] == [
         ("code", "b"),
         ("high", "7"),
-        ("sure", "False"),
+        ("sure", "false"),
         ("day", "2000-01-01"),
         ("at", "2000-01-01T12:00:00+00:00"),
     ]
@@ -384,9 +384,9 @@ def test_a_deny_of_an_act_is_judged_like_any(tmp_path: Path) -> None:
 def test_whatever_else_an_answers_record_holds_is_compared_too(tmp_path: Path) -> None:
     """What no field has the name of does not slip through unseen."""
     resource = read(directory(tmp_path)).bundle.catalogue.resources["cases"]
-    assert answered({"name": "N", "source_defects": ["name"]}, {}, resource) == {
+    assert answered(shown({"name": "N", "source_defects": ["name"]}), resource) == {
         "name": "N",
-        "source_defects": ["name"],
+        "source_defects[1]": "name",
     }
 
 
@@ -464,6 +464,33 @@ def test_a_fault_planted_in_a_document_fails_its_tests(tmp_path: Path, document:
     assert old in text
     path.write_text(text.replace(old, new, 1))
     assert not run(tmp_path / "policies", [document]).passed
+
+
+EXAMPLE_FAULTS = [
+    ("new-york-green-light/ny-vtl-201-12-a", '["article-iii-judge"]', '["article-iii-judge", "federal-magistrate"]'),
+    ("new-york-green-light/ny-vtl-201-12-a", ' && i.kind == "judicial"', ""),
+    ("new-york-green-light/ny-vtl-201-12-a", "subject.mission == ", "subject.mission != "),
+    ("new-york-green-light/ny-vtl-201-12-a", "report: green-light-request", "report: other-request"),
+    ("new-york-green-light/ny-recipients-certify", "    certification: no-onward-disclosure\n", ""),
+    ("new-york-green-light/ny-recipients-certify", "disclose nothing", "disclose something"),
+    ("california-clets/ca-clets-2019", "    certification: clets-2019\n", ""),
+    ("california-clets/ca-clets-2019", "[contact, registration]", "[registration]"),
+    ("california-clets/ca-clets-2019", "    purposes: [immigration-enforcement]\n", ""),
+    ("california-clets/ca-clets-2019", "    rows: has(record.history)\n", ""),
+    ("california-clets/ca-clets-2019", "from: 2019-10-15", "from: 2019-10-16"),
+]
+
+
+@pytest.mark.parametrize(("document", "old", "new"), EXAMPLE_FAULTS)
+def test_a_fault_planted_in_an_example_fails_its_tests(tmp_path: Path, document: str, old: str, new: str) -> None:
+    """A judge of another kind, a class or purpose too many or too few, a certification that is not asked for."""
+    directory, _, name = document.partition("/")
+    shutil.copytree(POLICIES / "examples" / directory, tmp_path / "policies")
+    path = tmp_path / "policies" / f"{name}.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    assert not run(tmp_path / "policies", [name]).passed
 
 
 def test_a_catalogue_with_several_resources_wants_them_named(tmp_path: Path) -> None:

@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
+from gateway.access import Action
+from gateway.cases.document import DENIALS
+from gateway.instruments import KINDS, SIGNERS
 from gateway.policy.bundle import load
+from gateway.policy.cel_types import SUBJECT_FIELDS
 from gateway.policy.check import check, load_checked
+from gateway.policy.document import Status
+from gateway.policy.lists import CONFIDENCE
+from gateway.policy.masks import Form
+from gateway.policy.view import Standing
 from gateway.strict_yaml import FileError
 from tests.policy import small
 from tests.world import POLICIES
@@ -105,6 +113,31 @@ def test_a_broken_document_is_refused_with_its_place(tmp_path: Path, old: str, n
         load_checked(tmp_path)
     assert str(refused.value).startswith(place)
     assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "column", "why"),
+    [
+        ("number: {column: id, type: key, class: open}", 32, "'number' is a field of a relation, and can't be a key"),
+        (
+            "b: {column: b, type: text, most: 9, class: open, coarser: [code]}",
+            60,
+            "'coarser' belongs to a field of the",
+        ),
+        ("b: {column: b, type: date, class: open, age_at: at}", 51, "'age_at' belongs to a field of the record itself"),
+    ],
+)
+def test_what_only_a_records_own_field_can_be_is_refused_of_a_relations(
+    tmp_path: Path, field: str, column: int, why: str
+) -> None:
+    """A key in related rows would be shown as it is; a form by a field of the record has no meaning in them."""
+    small.write(tmp_path, small.document([small.EVERYTHING]))
+    path = tmp_path / "catalogue.yaml"
+    head, mark, tail = path.read_text().partition("          flag: {column: flag, type: boolean, class: open}\n")
+    path.write_text(f"{head}{mark}          {field}\n{tail}")
+    line = head.count("\n") + 2
+    with pytest.raises(FileError, match=rf"^catalogue\.yaml:{line}:{column}: .*{why}"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -258,3 +291,11 @@ def test_every_change_of_a_file_changes_the_digest(tmp_path: Path) -> None:
         path.write_text(path.read_text() + "# A remark.\n")
         digests.add(load(tmp_path / "p").digest)
     assert len(digests) == 4
+
+
+def test_the_reference_names_every_word_of_the_language() -> None:
+    """What a document can say, and how a request can be refused under it, stands in docs/policy-language.md."""
+    reference = (POLICIES.parent / "docs" / "policy-language.md").read_text()
+    forms = [form.value for form in Form if form is not Form.OTHER_FIELD]
+    words = [*forms, *Status, *Action, *Standing, *DENIALS, *CONFIDENCE, *KINDS, *SIGNERS, *SUBJECT_FIELDS]
+    assert [word for word in words if word not in reference] == []
