@@ -162,6 +162,10 @@ class Describe:
 Question = Search | Lookup | Describe
 
 
+INSTRUMENTS = ("judicial", "administrative", "subpoena")
+SIGNERS = ("article-iii-judge", "federal-magistrate", "state-judge", "immigration-judge", "dhs-officer")
+
+
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """A warrant or order that two city officers have verified; bound to one person."""

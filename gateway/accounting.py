@@ -97,11 +97,12 @@ def permitted(permit: Permit) -> dict[str, Json]:
     }
 
 
-def refused(inquiry: Inquiry, refusal: Refusal) -> Entry:
+def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Entry:
     """Write down a refusal; of a hidden record and of a missing one alike."""
     facts = _facts(inquiry)
     facts |= {
         "rules": [reason.rule for reason in refusal.reasons],
+        "reports": list(reports) or None,
         "records": 0,
         "persons": 0,
         "duration_ms": elapsed(inquiry.circumstances),

@@ -316,7 +316,16 @@ class Custodian:
                 self._telemetry.defect(path)
 
     def _refuse(self, inquiry: Inquiry, refusal: Refusal) -> LoggedRefusal:
-        return LoggedRefusal(refusal, self._log.append(accounting.refused(inquiry, refusal)))
+        entry = accounting.refused(inquiry, refusal, self._reports(inquiry))
+        return LoggedRefusal(refusal, self._log.append(entry))
+
+    def _reports(self, inquiry: Inquiry) -> tuple[str, ...]:
+        """Return the tags of an inquiry: a report may be owed for the request, whatever comes of it."""
+        question, catalogue = inquiry.question, inquiry.bundle.catalogue
+        if isinstance(question, Describe) or question.purpose not in catalogue.purposes:
+            return ()
+        resource = catalogue.resources.get(question.resource)
+        return () if resource is None else self._decide(inquiry, resource).reports
 
 
 def _query_digest(search: Search) -> str:

@@ -11,9 +11,6 @@ from gateway.access import Instrument
 from gateway.errors import ConfigurationError
 from gateway.store import Store
 
-KINDS = ("judicial", "administrative", "subpoena")
-SIGNERS = ("article-iii-judge", "federal-magistrate", "state-judge", "immigration-judge", "dhs-officer")
-
 
 @dataclass(frozen=True, slots=True)
 class Filed:

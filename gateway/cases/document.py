@@ -3,12 +3,21 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from gateway.access import AccessRequest, Action, Agreement, AgreementState, Certification, Instrument, Subject
+from gateway.access import (
+    INSTRUMENTS,
+    SIGNERS,
+    AccessRequest,
+    Action,
+    Agreement,
+    AgreementState,
+    Certification,
+    Instrument,
+    Subject,
+)
 from gateway.cases.body import Body, Expectations
 from gateway.cases.record import NamedRecord, read_records, resource_of
 from gateway.catalogue import Catalogue, Resource
 from gateway.errors import Code
-from gateway.instruments import KINDS, SIGNERS
 from gateway.policy.bundle import Bundle
 from gateway.policy.document import Status
 from gateway.strict_yaml import FileError, Mapping, Place, Sequence, Text, as_mapping, as_text, read
@@ -179,7 +188,7 @@ class _CaseReader:
         found = []
         for number, item in enumerate(self.spec.sequence("instruments"), 1):
             body = as_mapping(item).closed(required=("person", "kind", "signer"))
-            kind, signer = body.text("kind").one_of(KINDS), body.text("signer").one_of(SIGNERS)
+            kind, signer = body.text("kind").one_of(INSTRUMENTS), body.text("signer").one_of(SIGNERS)
             found.append(Instrument(str(number), body.text("person").integer(), kind, signer))
         return tuple(found)
 

@@ -8,11 +8,12 @@ import click
 
 from gateway import app as composition
 from gateway import settings as configuration
+from gateway.access import INSTRUMENTS, SIGNERS
 from gateway.audit.entry import Opening
 from gateway.cli.client import DAY
 from gateway.cli.officer import by_officer, written_down
 from gateway.errors import ConfigurationError
-from gateway.instruments import KINDS, SIGNERS, Filed, Instruments
+from gateway.instruments import Filed, Instruments
 from gateway.policy.bundle import load
 
 
@@ -25,7 +26,7 @@ def instrument() -> None:
 @click.option("--person", type=click.IntRange(min=1), required=True, help="the person's key in the arrest database")
 @click.option("--agency", required=True, help="the agency that may rely on it")
 @click.option("--purpose", required=True, help="the purpose for which it was issued")
-@click.option("--kind", type=click.Choice(KINDS), required=True)
+@click.option("--kind", type=click.Choice(INSTRUMENTS), required=True)
 @click.option("--signer", type=click.Choice(SIGNERS), required=True)
 @click.option(
     "--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="the scan"

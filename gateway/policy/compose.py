@@ -46,10 +46,11 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """A no, with its code and its reasons."""
+    """A no, with its code and its reasons; `reports` tag its entry like that of a yes."""
 
     code: Code
     reasons: tuple[Reason, ...]
+    reports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +68,40 @@ def compose(applying: tuple[Document, ...], occasion: Occasion, bundle: Bundle) 
     rules = [
         _today(rule, occasion.day, bundle) for rule in concerned if rule.certification in ("", *occasion.certified)
     ]
-    permits = [rule for rule in rules if rule.permits]
-    denials = [rule for rule in rules if not rule.permits]
     reasons = {rule.name: reason(rule, bundle) for rule in concerned}
-    total = [rule for rule in denials if rule.denies_rows and rule.rows == TRUE]
-    if total:
-        return Deny(Code.DENIED_BY_RULE, tuple(reasons[rule.name] for rule in total))
-    if not permits:
-        uncertified = tuple(reasons[rule.name] for rule in concerned if rule.permits)
-        return Deny(Code.CERTIFICATION_MISSING, uncertified) if uncertified else Deny(Code.NO_RULE, (DEFAULT,))
-    conflict = conflict_among(rules)
-    if conflict is not None:
-        return Deny(Code.POLICY_CONFLICT, (reasons[conflict.first.name], reasons[conflict.second.name]))
+    obligations = [document.obligations for document in applying]
+    reports = tuple(report for each in obligations for report in each.reports)
+    refused = _refused(concerned, rules, reasons)
+    if refused is not None:
+        return Deny(*refused, reports)
+    permits, denials = [r for r in rules if r.permits], [r for r in rules if not r.permits]
     view = _view(permits, denials, reasons, [path for path, _ in bundle.catalogue.resources[occasion.resource].paths()])
     if occasion.action is Action.READ and not view.cells and not view.pointers:
-        return Deny(Code.DENIED_BY_RULE, tuple(dict.fromkeys(view.withheld.values())))
-    obligations = [document.obligations for document in applying]
+        return Deny(Code.DENIED_BY_RULE, tuple(dict.fromkeys(view.withheld.values())), reports)
     return Permit(
         view=view,
         rules=tuple(sorted(rule.name for rule in rules)),
         documents=tuple(document.name for document in applying),
         budgets=tuple(budget for each in obligations for budget in each.budgets),
         notices=tuple(notice for each in obligations for notice in each.notices),
-        reports=tuple(report for each in obligations for report in each.reports),
+        reports=reports,
     )
+
+
+def _refused(
+    concerned: list[Rule], rules: list[Rule], reasons: dict[str, Reason]
+) -> tuple[Code, tuple[Reason, ...]] | None:
+    """Say why nothing is given whatever the record; None where a view can be made."""
+    total = [rule for rule in rules if rule.denies_rows and rule.rows == TRUE]
+    if total:
+        return Code.DENIED_BY_RULE, tuple(reasons[rule.name] for rule in total)
+    if not any(rule.permits for rule in rules):
+        uncertified = tuple(reasons[rule.name] for rule in concerned if rule.permits)
+        return (Code.CERTIFICATION_MISSING, uncertified) if uncertified else (Code.NO_RULE, (DEFAULT,))
+    conflict = conflict_among(rules)
+    if conflict is not None:
+        return Code.POLICY_CONFLICT, (reasons[conflict.first.name], reasons[conflict.second.name])
+    return None
 
 
 def everything(resource: Resource) -> View:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from gateway.access import INSTRUMENTS, SIGNERS
 from gateway.catalogue import Field, Relation, Resource
 from gateway.domains import DAYS, Domain, Kind, OutOfDomainError, Scalar
-from gateway.policy.cel_types import SUBJECT_FIELDS, WORD
+from gateway.policy.cel_types import SUBJECT_FIELDS
 from gateway.policy.condition import (
     RECORD,
     SUBJECT,
@@ -45,6 +46,10 @@ Expr = Any
 TODAY = "today"
 MAX_YEARS = 150
 MAX_DAYS = 36_500
+_ASKED = {
+    "kind": Domain(Kind.CODE, codes=INSTRUMENTS),
+    "signer": Domain(Kind.CODE, codes=SIGNERS),
+}
 _FLIPPED = {"_<_": Operator.GT, "_<=_": Operator.GE, "_>_": Operator.LT, "_>=_": Operator.LE}
 _OPERATORS = {
     "_==_": Operator.EQ,
@@ -183,7 +188,7 @@ class Lowering:
             raise self.refuse(members, "'in' needs a list of values or one of the named lists, lists.NAME")
         match self.lists[chosen.field]:
             case Words(_, words) if not statutes:
-                return Member(reference, words)
+                return Member(reference, tuple(self.within(members, reference.domain, word) for word in words))
             case Offences() as offences if statutes:
                 return self.offences(element, reference, offences, items)
             case _:
@@ -357,7 +362,7 @@ class Lowering:
             if call.function == "_==_" and "person" in names and person is None:
                 person = self.reference(sides[1 - names.index("person")], {})
             elif call.function in ("_==_", "@in") and names[:1] in (["kind"], ["signer"]) and names[0] not in wanted:
-                wanted[names[0]] = self.words(sides[1])
+                wanted[names[0]] = self.words(sides[1], _ASKED[names[0]])
             else:
                 raise self.refuse(
                     conjunct,
@@ -368,12 +373,12 @@ class Lowering:
             raise self.refuse(body, "an instrument must be bound to the record's person: i.person == record.person")
         return Covered(person, wanted.get("kind"), wanted.get("signer"))
 
-    def words(self, expr: Expr) -> frozenset[str]:
+    def words(self, expr: Expr, domain: Domain) -> frozenset[str]:
         """Read one word, or a written list of them."""
         elements = list(expr.list_expr.elements) if expr.WhichOneof("kind") == "list_expr" else [expr]
         if not elements:
             raise self.refuse(expr, "an empty list: nothing could be a member")
-        return frozenset(str(self.literal(element, WORD)) for element in elements)
+        return frozenset(str(self.literal(element, domain)) for element in elements)
 
 
 def _conjuncts(expr: Expr) -> list[Expr]:

@@ -35,9 +35,20 @@ def rule(name: str) -> dict[str, Any]:
     return {"id": name, "permit": "read", "resource": "cases", "show": ["open"], "because": "So."}
 
 
+TESTS = """tests: doc
+cases:
+  - case: nothing before its first day
+    subject: {agency: A, component: B, mission: looking, criminal_justice_agency: false}
+    purpose: looking
+    on: 1999-12-31
+    deny: no-rule-permits
+"""
+
+
 def directory(root: Path, name: str) -> Path:
-    """Write a small policy that differs by a name."""
+    """Write a small policy that differs by a name, with a test that it passes."""
     small.write(root, small.document([rule(name)]))
+    (root / "doc_test.yaml").write_text(TESTS)
     return root
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.access import Action
+from gateway.access import INSTRUMENTS, SIGNERS, Action
 from gateway.cases.document import DENIALS
-from gateway.instruments import KINDS, SIGNERS
 from gateway.policy.bundle import load
 from gateway.policy.cel_types import SUBJECT_FIELDS
 from gateway.policy.check import check, load_checked
@@ -297,5 +296,5 @@ def test_the_reference_names_every_word_of_the_language() -> None:
     """What a document can say, and how a request can be refused under it, stands in docs/policy-language.md."""
     reference = (POLICIES.parent / "docs" / "policy-language.md").read_text()
     forms = [form.value for form in Form if form is not Form.OTHER_FIELD]
-    words = [*forms, *Status, *Action, *Standing, *DENIALS, *CONFIDENCE, *KINDS, *SIGNERS, *SUBJECT_FIELDS]
+    words = [*forms, *Status, *Action, *Standing, *DENIALS, *CONFIDENCE, *INSTRUMENTS, *SIGNERS, *SUBJECT_FIELDS]
     assert [word for word in words if word not in reference] == []

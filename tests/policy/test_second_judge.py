@@ -35,9 +35,9 @@ from tests.policy.second_judge import Judge, ListFile, statute
 from tests.world import POLICIES, agreement
 
 INSTRUMENTS = (
-    Instrument("1", 1, "judicial", "judge"),
-    Instrument("2", 2, "subpoena", "judge"),
-    Instrument("3", 3, "administrative", "officer"),
+    Instrument("1", 1, "judicial", "state-judge"),
+    Instrument("2", 2, "subpoena", "state-judge"),
+    Instrument("3", 3, "administrative", "dhs-officer"),
 )
 DAYS = st.sampled_from([date(2020, 1, 1), date(2020, 2, 29), date(2019, 2, 28), date(2014, 11, 2)])
 
@@ -211,7 +211,7 @@ def city(dialect: str, request: pytest.FixtureRequest, tmp_path: Path, shipped: 
     rows = records.query(planner.search(everything.view, question, (), None))
     convicted = sorted({row.person for row in rows if row.present["release_conviction"]})
     instruments = tuple(
-        Instrument(str(person), person, ("judicial", "administrative")[number % 2], "judge")
+        Instrument(str(person), person, ("judicial", "administrative")[number % 2], "state-judge")
         for number, person in enumerate(convicted)
     )
     facts = tuple(known(row, resource, instruments) for row in rows)

@@ -41,9 +41,9 @@ from tests.world import agreement
 
 MOMENT = datetime(2020, 1, 1, tzinfo=UTC)
 INSTRUMENTS = (
-    Instrument("1", 1, "judicial", "judge"),
-    Instrument("2", 2, "subpoena", "judge"),
-    Instrument("3", 3, "administrative", "officer"),
+    Instrument("1", 1, "judicial", "state-judge"),
+    Instrument("2", 2, "subpoena", "state-judge"),
+    Instrument("3", 3, "administrative", "dhs-officer"),
 )
 
 
