@@ -332,8 +332,10 @@ def conditions(catalogue: Catalogue) -> st.SearchStrategy[str]:
         st.sampled_from(
             [
                 'instruments.exists(i, i.person == record.person && i.kind == "judicial")',
-                'instruments.exists(i, record.person == i.person && i.signer == "state-judge" '
-                '&& i.kind in ["judicial"])',
+                (
+                    'instruments.exists(i, record.person == i.person && i.signer == "state-judge" '
+                    '&& i.kind in ["judicial"])'
+                ),
             ]
         ),
     ]
