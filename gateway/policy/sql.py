@@ -5,6 +5,7 @@ elsewhere it is false or null, and callers use it only where those mean the same
 likewise for false. NOT is never written around an expression that can be null.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 from gateway.access import Instrument
 from gateway.catalogue import Resource
-from gateway.domains import Kind
+from gateway.domains import Kind, Scalar
 from gateway.policy.condition import (
     Ago,
     And,
@@ -46,6 +47,8 @@ from gateway.policy.tables import (
     constant,
     day_number,
     encode_many,
+    is_among,
+    is_none_of,
     is_one_of,
     is_statute,
     ordered,
@@ -95,7 +98,7 @@ class Compiler:
                 return self._compare(operator, left, right)
             case Member(reference, values, prefixes):
                 column = self._column(reference)
-                tests = [self._equal(column, value, Operator.EQ) for value in values]
+                tests = [self._among(column, values)] if values else []
                 tests += [self._starts(column, prefix) for prefix in prefixes]
                 return column.where(sa.or_(*tests))
             case Cited(reference):
@@ -135,7 +138,7 @@ class Compiler:
                 return self._compare(NEGATION[operator], left, right)
             case Member(reference, values, prefixes):
                 column = self._column(reference)
-                tests = [self._equal(column, value, Operator.NE) for value in values]
+                tests = [is_none_of(column.raw, values, column.domain.kind, self.source.dialect)] if values else []
                 tests += [self._starts_not(column, prefix) for prefix in prefixes]
                 return column.where(sa.and_(*tests))
             case Cited(reference):
@@ -209,9 +212,12 @@ class Compiler:
     def _cited(self, column: Guarded, cited: Cited) -> Bool:
         """Compare with every spelling: the bare column keeps its index, and the database need not read statutes."""
         spellings = [spelling for statute in (*cited.statutes, *cited.sections) for spelling in statute.spellings()]
-        tests = [self._equal(column, spelling, Operator.EQ) for spelling in spellings]
+        tests = [self._among(column, spellings)]
         tests += [self._between(column, *bounds) for section in cited.sections for bounds in section.ranges()]
         return sa.or_(*tests)
+
+    def _among(self, column: Guarded, values: Sequence[Scalar]) -> Bool:
+        return is_among(column.raw, values, column.domain.kind, self.source.dialect)
 
     def _years(self, years: Years, operator: Operator) -> Bool:
         """Compare the difference of two days written as numbers: an age is cut down, so a bound is a whole year's."""

@@ -83,8 +83,29 @@ def parameter(name: str, kind: Kind, dialect: Dialect) -> Value:
 def constant(value: Scalar, kind: Kind, dialect: Dialect) -> Value:
     """Bind a value that the policy states."""
     kept = _POSTGRESQL_TYPES[kind] if dialect is Dialect.POSTGRESQL else sa.types.NullType()
-    encoded = encode(value, dialect)
-    # Named by what it is, so that a value which many cells and rules compare with is bound once.
+    return _stated(encode(value, dialect), kind, kept)
+
+
+def is_among(value: Value, stated: Iterable[Scalar], kind: Kind, dialect: Dialect) -> Bool:
+    """Compare a value with those that the policy states."""
+    if dialect is Dialect.POSTGRESQL:
+        return value == sa.any_(_array(stated, kind))
+    return value.in_([constant(each, kind, dialect) for each in stated])
+
+
+def is_none_of(value: Value, stated: Iterable[Scalar], kind: Kind, dialect: Dialect) -> Bool:
+    """Compare a value with those that the policy states; of a null, null."""
+    if dialect is Dialect.POSTGRESQL:
+        return value != sa.all_(_array(stated, kind))
+    return value.not_in([constant(each, kind, dialect) for each in stated])
+
+
+def _array(stated: Iterable[Scalar], kind: Kind) -> Value:
+    return _stated(list(stated), kind, postgresql.ARRAY(_POSTGRESQL_TYPES[kind]))
+
+
+def _stated(encoded: Parameter, kind: Kind, kept: sa.types.TypeEngine[Any]) -> Value:
+    """Name a constant by what it is, so that one which many cells and rules compare with is bound once."""
     name = hashlib.sha256(f"{kind}:{encoded!r}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return sa.bindparam(f"policy_{name}", encoded, type_=kept)
 
