@@ -92,6 +92,14 @@ class Resource:
             for name, field in relation.fields.items():
                 yield f"{relation.name}.{name}", field
 
+    def person_paths(self) -> tuple[str, ...]:
+        """Return the fields that tell which person a record is about."""
+        return tuple(
+            name
+            for name, field in self.fields.items()
+            if field.domain.kind is Kind.KEY and field.column == Column(self.table, self.person)
+        )
+
     def field(self, path: str) -> Field:
         """Return the field at a path."""
         relation, _, name = path.rpartition(".")
@@ -107,7 +115,6 @@ class Catalogue:
     purposes: dict[str, str]
     missions: dict[str, str]
     classes: dict[str, str]
-    identifying: frozenset[str]
     resources: dict[str, Resource]
 
 
@@ -122,7 +129,6 @@ def load(content: bytes, name: str) -> Catalogue:
             "purposes",
             "missions",
             "classes",
-            "identifying",
             "resources",
         ),
     )
@@ -138,7 +144,6 @@ def load(content: bytes, name: str) -> Catalogue:
         purposes=_vocabulary(top, "purposes"),
         missions=_vocabulary(top, "missions"),
         classes=classes,
-        identifying=frozenset(text.one_of(tuple(classes)) for text in top.texts("identifying")),
         resources=resources,
     )
 

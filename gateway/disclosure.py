@@ -37,6 +37,7 @@ from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Deny, Permit
 from gateway.policy.decide import decide
 from gateway.policy.tables import Dialect
+from gateway.policy.view import Standing, View
 from gateway.records.query import Records, Row
 from gateway.records.schema import Fitting
 from gateway.rendering import Page, Policy, Renderer
@@ -297,18 +298,21 @@ class Custodian:
     # --- writing down -------------------------------------------------------------------------------------------
 
     def _charge(self, inquiry: Inquiry, found: Found) -> limits.Charge | None:
-        """Count what a page costs: persons where the view shows who a person is, else records."""
+        """Count what a page costs: persons in records that show the person's id, else records.
+
+        A name is not enough: whether two records are of one person would be felt through the budget.
+        """
         if found.permit is None or found.resource is None or not found.permit.budgets:
             return None
-        view = found.permit.view
-        identifying = inquiry.bundle.catalogue.identifying
-        by_person = any(found.resource.field(path).sensitivity in identifying for path in view.cells)
-        keys = {row.person if by_person else row.key for row in found.rows}
-        prefix = "p" if by_person else f"r-{found.resource.name[:8]}-"
-        marks = tuple(prefix + self._openings.index_of(key).hex() for key in keys)
+        view, resource = found.permit.view, found.resource
+        marks = []
+        for row in found.rows:
+            by_person = any(_is_seen(path, row, view) for path in resource.person_paths())
+            prefix = "p" if by_person else f"r-{hashlib.sha256(resource.name.encode()).hexdigest()[:8]}-"
+            marks.append(prefix + self._openings.index_of(row.person if by_person else row.key).hex())
         day = inquiry.now.astimezone(inquiry.bundle.catalogue.time_zone).date()
         at_most = min(budget.at_most for budget in found.permit.budgets)
-        return limits.Charge(inquiry.subject.agreement.id, day, at_most, marks)
+        return limits.Charge(inquiry.subject.agreement.id, day, at_most, tuple(marks))
 
     def _report_defects(self, found: Found) -> None:
         for row in found.rows:
@@ -326,6 +330,13 @@ class Custodian:
             return ()
         resource = catalogue.resources.get(question.resource)
         return () if resource is None else self._decide(inquiry, resource).reports
+
+
+def _is_seen(path: str, row: Row, view: View) -> bool:
+    """Whether a record shows a field, in whatever form."""
+    if path not in row.states:
+        return path in view.cells
+    return view.cells[path].steps[row.states[path]].outcome.standing is not Standing.WITHHELD
 
 
 def _query_digest(search: Search) -> str:

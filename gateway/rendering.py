@@ -97,8 +97,9 @@ class Renderer:
         if row.pointer:
             pointer = view.pointers[row.pointer - 1]
             record["pointer"] = {"ask": pointer.ask, "rule": pointer.reason.rule}
-        if row.defects:
-            record["source_defects"] = [path for path in row.defects if path in fields or path.split(".")[0] in fields]
+        defects = [path for path in row.defects if path.split(".")[0] in record or path in record]
+        if defects:
+            record["source_defects"] = defects
         return record
 
     def _put_related(self, record: dict[str, Any], relation: str, row: Row, withheld: set[str], view: View) -> None:
@@ -106,9 +107,11 @@ class Renderer:
         rows = row.related[relation]
         paths = {name: f"{relation}.{name}" for name in related_paths(self._resource, view)[relation]}
         shown = {name: path for name, path in paths.items() if path not in withheld}
+        if not shown:
+            return
         if rows is None or (shown == paths and not view.pseudonyms):
             record[relation] = rows
-        elif shown:
+        else:
             record[relation] = [
                 {name: self._told(path, each[name], row, view) for name, path in shown.items()} for each in rows
             ]
@@ -120,7 +123,9 @@ class Renderer:
         number = row.states.get(path, -1)
         if view.cells[path].steps[number].outcome.standing is Standing.SHOWN:
             return value
-        return self._ids.pseudonym(value, Holder(self._record.client, self._record.purpose, path))
+        return self._ids.pseudonym(
+            value, Holder(self._record.client, self._record.purpose, f"{self._resource.name}.{path}")
+        )
 
 
 def _layout(resource: Resource, fields: tuple[str, ...]) -> tuple[tuple[str, str, str, bool], ...]:

@@ -49,6 +49,10 @@ class Approvers:
 
     lines: tuple[Approver, ...]
 
+    def counting(self, moment: datetime) -> "Approvers":
+        """Return those whose keys count at a moment."""
+        return Approvers(tuple(line for line in self.lines if line.covers(moment)))
+
     def signer(self, armored: str, content: bytes, made: datetime) -> str:
         """Return the name of whoever signed the content; raise SignatureError where it proves nothing.
 
@@ -79,7 +83,7 @@ def read(path: Path) -> Approvers:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError(f"the approvers {path} can't be read; see GATEWAY_APPROVERS") from None
-    return parse(text.splitlines(), str(path))
+    return parse(text.split("\n"), str(path))
 
 
 def parse(lines: Iterable[str], name: str) -> Approvers:

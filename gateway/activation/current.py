@@ -96,8 +96,10 @@ class Current:
             else:
                 self._watch.refused(wrong)
             self._told = wrong
-        # Last: a register that can't be read, or a bundle that can't be logged, lets what is held grow old.
-        self._confirmed = began
+        # Last: a register that can't be read, a chain that is broken or a bundle that can't be logged lets what is held
+        # grow old. Behind a break there may be a stop.
+        if self._broken is None:
+            self._confirmed = began
 
     def _stale(self) -> bool:
         return self._clocks.monotonic() - self._confirmed > self._age
@@ -111,7 +113,10 @@ class Current:
                 raise StatementError("statements that were accepted have been changed or removed in the store")
             for signed in found[len(known) :]:
                 longer = self._history.extended(signed)
-                longer.verify_one(len(longer.statements), self._approvers())
+                approvers = self._approvers()
+                longer.verify_one(len(longer.statements), approvers)
+                # It has just come: whoever signed it must count now, and not only at the moment that it names.
+                signed.verify(approvers.counting(self._clocks.wall()))
                 self._history = longer
         except ConfigurationError as error:
             return str(error)

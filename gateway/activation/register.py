@@ -110,7 +110,8 @@ class Register:
             raise StatementError("another bundle has taken force since this was proposed: propose it again")
         # 2.
         longer.verify_one(statement.sequence, approvers)
-        signers = signed.verify(approvers)
+        # By keys that count now, too: `made` is what the signers say.
+        signers = signed.verify(approvers.counting(now))
         # 3.
         archive = _archive(statement.deed, files)
         # 4.

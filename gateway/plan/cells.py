@@ -80,7 +80,12 @@ class Cells:
         """Write what is shown and compared of a path."""
         cell, guarded = self.view.cells[path], self.source.guarded(path)
         value = guarded.value() if cell.mask is None else self._masked(cell, guarded)
-        return value if path not in self.view.varying else _where(self.state(path), cell, value)
+        if path not in self.view.varying:
+            return value
+        if cell.mask is not None and cell.mask.field:
+            # A form that another field has a part in tells of that field: it is compared only where it is shown.
+            return _by_standing(self.state(path), cell, {Standing.MASKED: value})
+        return _where(self.state(path), cell, value)
 
     def told(self, path: str) -> Iterator[tuple[str, Value]]:
         """Yield what is told beside a path's value: its state, the value in full, whether the source's is a defect."""

@@ -193,11 +193,13 @@ def _cell(path: str, permits: list[Rule], denials: list[Rule], reasons: dict[str
     mask = next((rule.masks[path] for rule in (*masking, *coarsening)), None)
     withholding = [rule for rule in denials if _withholds(rule, path, mask)]
     every, opened = _rows(permits), _rows(full + masking)
-    steps = [_denial(rule, Standing.WITHHELD, reasons) for rule in withholding]
+    # A denial that depends on the record is named only where a permit opens the field: elsewhere nothing is told.
+    steps = [_denial(rule, Standing.WITHHELD, reasons) for rule in withholding if rule.rows == TRUE]
     if not opened:
         steps.append(Step(Test.ALWAYS, (), Outcome(Standing.WITHHELD, DEFAULT)))
     elif not _cover(opened, every):
         steps.append(Step(Test.NONE_TRUE, opened, Outcome(Standing.WITHHELD, DEFAULT)))
+    steps += [_denial(rule, Standing.WITHHELD, reasons) for rule in withholding if rule.rows != TRUE]
     steps += [_denial(rule, Standing.MASKED, reasons) for rule in coarsening]
     if full:
         test = Test.ALWAYS if _cover(_rows(full), every) else Test.ANY_TRUE

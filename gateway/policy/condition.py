@@ -191,18 +191,21 @@ FALSE = Constant(value=False)
 
 def any_of(conditions: Iterable[Condition]) -> Condition:
     """Join by `||`; of none, false."""
-    result: Condition = FALSE
-    for condition in conditions:
-        result = condition if result == FALSE else Or(result, condition)
-    return result
+    return _joined(list(conditions), Or) or FALSE
 
 
 def all_of(conditions: Iterable[Condition]) -> Condition:
     """Join by `&&`; of none, true."""
-    result: Condition = TRUE
-    for condition in conditions:
-        result = condition if result == TRUE else And(result, condition)
-    return result
+    return _joined(list(conditions), And) or TRUE
+
+
+def _joined(conditions: list[Condition], join: type[And] | type[Or]) -> Condition | None:
+    """Join in halves: a thousand rules in a row would be deeper than can be walked through."""
+    if len(conditions) < 2:  # noqa: PLR2004 -- nothing to join
+        return conditions[0] if conditions else None
+    middle = len(conditions) // 2
+    left, right = _joined(conditions[:middle], join), _joined(conditions[middle:], join)
+    return left if right is None else right if left is None else join(left, right)
 
 
 def parts(condition: Condition) -> Iterator[Condition]:

@@ -89,7 +89,7 @@ class Obligations:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most so many distinct persons (records, where the view shows no person) in the unit."""
+    """At most so many distinct persons (records, where they do not show the person's id) in the unit."""
 
     at_most: int
     per: Unit

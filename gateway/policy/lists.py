@@ -7,6 +7,7 @@ from gateway.policy import statutes
 from gateway.policy.statutes import Statute
 from gateway.strict_yaml import FileError, Mapping, Text, as_mapping, read
 
+MAX_MEMBERS = 1000
 CONFIDENCE = ("high", "medium", "low", "unconfirmed")
 
 
@@ -67,6 +68,7 @@ def _words(top: Mapping, name: str) -> Words:
         if key in top.items:
             raise FileError(top.keys[key], f"'{key}' belongs to a list of statutes")
     members = top.texts("members")
+    _bounded(top, "members", members)
     _refuse_twice(members, tuple(member.value for member in members))
     return Words(name, tuple(sorted(member.value for member in members)))
 
@@ -93,6 +95,7 @@ def _graded(spec: Mapping) -> Graded:
 
 def _statutes(spec: Mapping, key: str) -> tuple[Statute, ...]:
     texts = spec.texts(key)
+    _bounded(spec, key, texts)
     found = tuple(statute(text) for text in texts)
     _refuse_twice(texts, found)
     return found
@@ -112,6 +115,12 @@ def statute(text: Text) -> Statute:
     if found is None:
         raise FileError(text.place, f"'{text.value}' is no statute; write it like 18.2702.A1")
     return found
+
+
+def _bounded(top: Mapping, key: str, texts: tuple[Text, ...]) -> None:
+    """Refuse more than a database can be asked for in one statement, of which a view may hold several."""
+    if len(texts) > MAX_MEMBERS:
+        raise FileError(top.keys[key], f"a list may have {MAX_MEMBERS} '{key}'")
 
 
 def _refuse_twice(texts: tuple[Text, ...], values: tuple[object, ...]) -> None:

@@ -316,8 +316,7 @@ def _within_sqlite(raw: Value, domain: Domain) -> Bool:
     kind = sa.func.typeof(raw)
     match domain.kind:
         case Kind.TEXT | Kind.STATUTE:
-            whole = sa.func.instr(raw, sa.func.char(_number(0))) == _number(0)
-            return sa.and_(kind == _text("text"), sa.func.length(raw) <= _number(domain.most), whole)
+            return sa.and_(kind == _text("text"), sa.func.length(raw) <= _number(domain.most), _without_nul(raw))
         case Kind.CODE:
             return _codes(raw, domain)
         case Kind.INTEGER | Kind.KEY:
@@ -326,13 +325,18 @@ def _within_sqlite(raw: Value, domain: Domain) -> Bool:
             return sa.and_(kind == _text("integer"), raw.in_([_number(0), _number(1)]))
         case Kind.DATE:
             low, high = (str(encode(bound, Dialect.SQLITE)) for bound in DATES)
-            real = _in_calendar(raw)
+            real = sa.and_(_in_calendar(raw), _without_nul(raw))
             return sa.and_(raw.op("GLOB")(_text(_DATE_SHAPE)), real, raw.between(_text(low), _text(high)))
         case Kind.TIMESTAMP:
             low, high = (str(encode(bound, Dialect.SQLITE)) for bound in MOMENTS)
             clock = (_part(raw, 12) <= _text("23"), _part(raw, 15) <= _text("59"), _part(raw, 18) <= _text("59"))
-            real = sa.and_(_in_calendar(sa.func.substr(raw, _number(1), _number(10))), *clock)
+            real = sa.and_(_in_calendar(sa.func.substr(raw, _number(1), _number(10))), *clock, _without_nul(raw))
             return sa.and_(raw.op("GLOB")(_text(_MOMENT_SHAPE)), real, raw.between(_text(low), _text(high)))
+
+
+def _without_nul(raw: Value) -> Bool:
+    """Whether a text goes on to its end: most of SQLite's functions stop at a NUL."""
+    return sa.func.instr(raw, sa.func.char(_number(0))) == _number(0)
 
 
 def _in_calendar(text: Value) -> Bool:

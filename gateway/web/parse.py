@@ -20,7 +20,8 @@ MAX_PAGE = 200
 DEFAULT_PAGE = 50
 MAX_SORT = 3
 MAX_FIELDS = 200
-MAX_CURSOR = 8192
+# The longest texts of three sort fields, as they are sealed, fit into a body.
+MAX_CURSOR = 48 * 1024
 
 # What reading a body raises that is cut off, too slow, or in chunks that are none.
 UNREADABLE = (ClientDisconnected, OSError, ParseException)

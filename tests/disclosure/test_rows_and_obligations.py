@@ -1,15 +1,22 @@
 """What an answer says of one record, and what it obliges to: redactions with their rules, pointers, notices, tags."""
 
+import dataclasses
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from gateway.access import Certification
+from gateway.access import AccessRequest, Action, Certification, Search, Subject
+from gateway.opaque import Holder, Ids
+from gateway.plan.planner import Planner
 from gateway.policy.bundle import load
+from gateway.policy.check import load_checked
+from gateway.policy.compose import Permit
+from gateway.policy.decide import decide
+from gateway.policy.tables import Dialect
 from tests import world
 from tests.policy import small
 from tests.policy.small import Case
@@ -143,3 +150,109 @@ def test_a_permit_that_asks_for_a_certification_opens_with_it_alone(asked: World
     client = asked.asker("yes", mission="looking", purposes=frozenset({"looking"}), certifications=(signed,))
     assert "flag" in client.search({}, "cases").get_json()["records"][2]
     assert asked.leaves()[-1]["certified"] == ["text/1"]
+
+
+def shown(
+    dialect: str,
+    request: pytest.FixtureRequest,
+    root: Path,
+    rules: list[dict[str, Any]],
+    *records: Case,
+    obligations: tuple[dict[str, Any], ...] = (),
+) -> Any:
+    """Build a city of these records under these rules, and return its client's way of asking."""
+    policies = root / "policies"
+    small.write(policies, small.document([PLAIN | rule for rule in rules], obligations))
+    url, store = f"sqlite:///{root}/c.db", f"sqlite:///{root}/s.db"
+    if dialect == "postgresql":
+        server = request.getfixturevalue("postgres")
+        url, store = server.url(server.create()), server.url(server.create())
+    engine = sa.create_engine(url)
+    small.metadata.create_all(engine)
+    small.fill(engine, load(policies).catalogue, list(records))
+    engine.dispose()
+    made = world.build(Databases(url, store), root / "keys", policies=str(policies))
+    request.addfinalizer(made.close)
+    client = asker(made)
+
+    def ask(**body: Any) -> Any:
+        answer = client.search(body, "cases").get_json()
+        return answer.get("records", answer.get("code"))
+
+    return ask
+
+
+def test_a_field_in_full_is_not_found_by_the_hidden_one_in_its_place(
+    dialect: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Where a name is shown, the code that stands for other names can't be felt through it, nor a hidden date's day."""
+    rules: list[dict[str, Any]] = [
+        {"id": "full", "permit": "read", "rows": 'record.grade == "F1"', "show": ["name", "born"]},
+        {"id": "form", "permit": "read", "rows": 'record.grade == "F2"', "mask": {"name": "code", "born": "age-band"}},
+    ]
+    at = datetime(2004, 5, 6, 12, tzinfo=UTC)
+    ask = shown(dialect, request, tmp_path, rules, case(1, "F1", at=at), case(2, "F2", at=at))
+    assert [record["name"] for record in ask()] == ["ab", "c"]
+    assert [record["name"] for record in ask(filter={"name": {"eq": "c"}})] == ["c"]
+    assert [record["born"] for record in ask(filter={"born": {"eq": "50-59"}})] == ["50-59"]
+
+
+def test_how_many_rows_a_withheld_relation_has_is_not_told(
+    dialect: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Not even that there are more than an answer holds."""
+    rules: list[dict[str, Any]] = [
+        {"id": "all", "permit": "read", "show": ["code", "counts.grade"]},
+        {"id": "no", "deny": "read", "rows": 'record.grade == "F1"', "fields": ["counts"]},
+    ]
+    many = dataclasses.replace(case(1, "F1"), counts=case(1, "F1").counts * 6)
+    record, other = shown(dialect, request, tmp_path, rules, many, case(2, "F1"))()
+    assert record.keys() == other.keys() == {"id", "code", "redacted"}
+
+
+def test_what_no_permit_opens_does_not_name_the_denial_that_would_match(
+    dialect: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """A record that is but pointed at tells nothing of what a denial asks."""
+    rules: list[dict[str, Any]] = [
+        {"id": "all", "permit": "read", "rows": 'record.grade == "F2"', "show": ["name"]},
+        {"id": "ask", "permit": "read", "rows": 'record.grade == "F1"', "pointer": "Ask"},
+        {"id": "no", "deny": "read", "rows": "record.flag", "fields": ["name"]},
+    ]
+    first, second = shown(dialect, request, tmp_path, rules, case(1, "F1", flag=True), case(2, "F1", flag=False))()
+    assert first["redacted"] == second["redacted"] == {"name": "default"}
+
+
+def test_a_budget_does_not_tell_which_records_are_of_one_person(
+    dialect: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Persons are counted in records that show the person's id; others count each for itself."""
+    rules: list[dict[str, Any]] = [{"id": "all", "permit": "read", "show": ["code"]}]
+    budget = {"persons": {"at-most": 1, "per": "day"}}
+    ask = shown(dialect, request, tmp_path, rules, case(1, "F1"), case(2, "F1"), obligations=(budget,))
+    assert len(ask(limit=1)) == 1
+    assert ask(limit=2) == "disclosure-budget-spent"
+
+
+def test_a_pseudonym_is_of_one_resource() -> None:
+    """The same name has another pseudonym in another kind of record."""
+    ids = Ids(b"k" * 64)
+    assert ids.pseudonym("ab", Holder("one", "looking", "cases.name")) != ids.pseudonym(
+        "ab", Holder("one", "looking", "others.name")
+    )
+
+
+def test_a_thousand_rules_are_joined(tmp_path: Path) -> None:
+    """Conditions are joined in halves, so that none is deeper than can be walked through."""
+    rules = [
+        PLAIN | {"id": f"r{n}", "permit": "read", "rows": f'record.name == "{n}"', "show": ["code"]}
+        for n in range(1500)
+    ]
+    small.write(tmp_path, small.document(rules))
+    bundle = load_checked(tmp_path)
+    subject = Subject("one", world.agreement("one", mission="looking", purposes=frozenset({"looking"})))
+    permit = decide(AccessRequest(subject, Action.READ, "cases", "looking", datetime(2020, 1, 1, tzinfo=UTC)), bundle)
+    assert isinstance(permit, Permit)
+    planner = Planner(bundle.catalogue.resources["cases"], Dialect.POSTGRESQL)
+    plan = planner.search(permit.view, Search("cases", "looking", None, None, (), (), 1, None), (), None)
+    assert len(plan.parameters) < 2000

@@ -13,7 +13,7 @@ from gateway.access import Instrument
 from gateway.catalogue import Catalogue
 from gateway.domains import Scalar
 from gateway.policy.bundle import Bundle
-from gateway.policy.condition import RECORD
+from gateway.policy.condition import RECORD, TRUE
 from gateway.policy.days import on_day
 from gateway.policy.document import Rule
 from gateway.policy.evaluate import Facts, evaluate
@@ -119,7 +119,7 @@ def _seen(rules: Law, record: Case, given: Facts) -> Iterator[Seen]:
             seen.present[relation] = record.verdict is not None
         value = _value(given, relation, name)
         seen.cells[path] = _form(mask if standing == "masked" else None, value, given)
-        seen.compared[path] = _form(mask if _mixed(rules, path) else None, value, given)
+        seen.compared[path] = _compared(rules, path, mask, value, given)
         if standing == "masked":
             seen.compared[path] = seen.cells[path]
     seen.related.update({name: tuple(rows) for name, rows in related.items()})
@@ -133,6 +133,13 @@ def _value(given: Facts, relation: str, name: str) -> Any:
     return None if source is None else source[name]
 
 
+def _compared(rules: Law, path: str, mask: Mask | None, value: Any, given: Facts) -> Any:
+    """Compare a value that is shown: where other rows show a form, in the form, and in no form made of other fields."""
+    if not _mixed(rules, path) or mask is None:
+        return value
+    return None if mask.form in (Form.OTHER_FIELD, Form.AGE_BAND) else _form(mask, value, given)
+
+
 def _mixed(rules: Law, path: str) -> bool:
     """Whether some row may show a form of the field: then all are compared in it."""
     shows = any(path in rule.fields for rule in rules.permits)
@@ -141,13 +148,20 @@ def _mixed(rules: Law, path: str) -> bool:
 
 def _standing(rules: Law, path: str, given: Facts) -> tuple[str, str]:
     mask = rules.mask_of(path)
-    for rule in rules.denials:
-        substituted = mask is not None and mask.form is Form.OTHER_FIELD and mask.field in rule.fields
-        if (path in rule.fields or substituted) and rules.judge(rule, given) is not False:
+    withholding = [
+        rule
+        for rule in rules.denials
+        if path in rule.fields or (mask is not None and mask.form is Form.OTHER_FIELD and mask.field in rule.fields)
+    ]
+    for rule in withholding:
+        if rule.rows == TRUE:
             return "withheld", rule.name
     giving = [rule for rule in rules.permits if rules.judge(rule, given) is True]
     if not any(path in rule.fields or path in rule.masks for rule in giving):
         return "withheld", "default"
+    for rule in withholding:
+        if rules.judge(rule, given) is not False:
+            return "withheld", rule.name
     coarse = [rule for rule in rules.denials if path in rule.masks and rules.judge(rule, given) is not False]
     if not coarse and any(path in rule.fields for rule in giving):
         return "shown", ""

@@ -23,7 +23,6 @@ time_zone: America/New_York
 purposes: {looking: To look}
 missions: {looking: To look}
 classes: {open: Anyone's, closed: Nobody's}
-identifying: [open]
 resources:
   cases:
     table: c

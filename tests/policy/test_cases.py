@@ -278,7 +278,6 @@ time_zone: America/New_York
 purposes: {looking: To look}
 missions: {looking: To look}
 classes: {open: Anyone's}
-identifying: [open]
 resources:
   order:
     table: select
