@@ -200,10 +200,20 @@ def read(content: bytes, name: str) -> Mapping:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = start if mark is None else Place(name, mark.line + 1, mark.column + 1)
-        raise FileError(place, str(getattr(error, "problem", None) or "not well-formed YAML")) from None
+        raise FileError(place, _told(str(getattr(error, "problem", None) or "not well-formed YAML"))) from None
     if not isinstance(node, MappingNode):
         raise FileError(start, "the file must hold a mapping")
     return _Reader(name, text.splitlines()).mapping(node)
+
+
+def _told(problem: str) -> str:
+    """Add to what the parser says what the writer may have meant."""
+    hints = {
+        "mapping values are not allowed": "a text with ': ' in it must stand in quotes",
+        "expected <block end>": "this line is indented otherwise than those it belongs to",
+        "found character '\\t'": "there is a tab; indent with spaces",
+    }
+    return next((f"{problem}: {hint}" for start, hint in hints.items() if problem.startswith(start)), problem)
 
 
 def _refuse_tricks(text: str, name: str) -> None:

@@ -120,6 +120,7 @@ class Register:
             "digest": digest(content),
             "signers": list(signers),
             "bundle": statement.deed.bundle if isinstance(statement.deed, Activate | Rollback) else None,
+            "from": _day(statement.deed),
             "stopped": None if isinstance(statement.deed, Activate | Rollback) else statement.deed.agency,
         }
         entry = Entry(f"policy-{action_of(statement.deed)}", "permit", "done", now, None, facts)
@@ -129,6 +130,11 @@ class Register:
     def seal(self) -> None:
         """Seal what was written, as a command does that ends."""
         self._log.seal()
+
+
+def _day(deed: Deed) -> str | None:
+    """Return the day from which a bundle is to be in force, where it is not at once."""
+    return deed.start.day.isoformat() if isinstance(deed, Activate) and deed.start is not None else None
 
 
 def _archive(deed: Deed, files: Files | None) -> bytes | None:

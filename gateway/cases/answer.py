@@ -74,5 +74,8 @@ def _behind(case: Case, permit: Permit, ids: Ids) -> dict[tuple[str, object], ob
             found |= {(name, ids.conceal(key, person)): key for key in keys}
     for path in permit.view.pseudonyms:
         texts = [value for record in case.given for value in record.at(path) if isinstance(value, str)]
-        found |= {(path, ids.pseudonym(text, Holder(client, case.purpose, path))): Pseudonym(text) for text in texts}
+        found |= {
+            (path, ids.pseudonym(text, Holder(client, case.purpose, f"{case.resource.name}.{path}"))): Pseudonym(text)
+            for text in texts
+        }
     return found

@@ -100,12 +100,26 @@ def certify(
     by: str,
 ) -> None:
     """Record that the agency has certified a text for a purpose."""
-    purposes = load(configuration.read().policies).catalogue.purposes
+    settings = configuration.read()
+    bundle = load(settings.policies)
+    purposes = bundle.catalogue.purposes
     if purpose not in purposes:
         raise ConfigurationError(f"'{purpose}' is no purpose of the catalogue: {', '.join(purposes)}")
     digest = hashlib.sha256(document.read_bytes()).hexdigest()
     certification = Certification(purpose, text, signer, digest, signed.date(), expires.date())
+    store, _, _ = composition.open_log(configuration.read())
+    covered = {each.agreement.id: each.agreement.purposes for each in Clients(store).all()}.get(
+        agreement_id, frozenset()
+    )
+    store.close()
+    if covered and purpose not in covered:
+        raise ConfigurationError(
+            f"the agreement {agreement_id} does not cover '{purpose}': {', '.join(sorted(covered))}"
+        )
     _change(agreement_id, "agreement-certify", by, lambda standing: agreements.certified(standing, certification))
+    asked = {rule.certification for document in bundle.documents.values() for rule in document.rules}
+    if text not in asked:
+        click.echo(f"no rule of the policy in {settings.policies} asks for '{text}'", err=True)
 
 
 def _change(agreement_id: str, action: str, by: str, change: Change) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -72,10 +74,26 @@ def told(verified: Verified, *, against: bool) -> str:
     return "\n".join(lines)
 
 
-def line(leaf: dict[str, object]) -> str:
+def line(leaf: Mapping[str, Any]) -> str:
     """Write a leaf in one line."""
     subject = leaf.get("client", "-")
-    further = f" +{leaf['further']} more" if "further" in leaf else ""
     counts = f" {leaf['records']} records, {leaf['persons']} persons" if "records" in leaf else ""
     purpose = f" for {leaf['purpose']}" if "purpose" in leaf else ""
-    return f"{leaf['time']} {leaf['id'][:8]} {subject} {leaf['action']}: {leaf['outcome']}{counts}{purpose}{further}"  # type: ignore[index] # an id is a text
+    further = f" +{leaf['further']} more" if "further" in leaf else ""
+    told = "".join(f", {name} {_told(leaf[name])}" for name in _OF_OFFICERS if name in leaf and "client" not in leaf)
+    return (
+        f"{leaf['time']} {leaf['id'][:8]} {subject} {leaf['action']}: {leaf['outcome']}{counts}{purpose}{further}{told}"
+    )
+
+
+_OF_OFFICERS = ("statement", "bundle", "from", "signers", "stopped", "agreement", "instrument", "agency")
+
+
+def _told(value: object) -> str:
+    match value:
+        case {"id": name, "version": version, "state": state}:
+            return f"{name} version {version} {state}"
+        case [*names]:
+            return " and ".join(map(str, names))
+        case _:
+            return str(value)

@@ -140,13 +140,21 @@ def _known(bundle: Bundle, purpose: str, resource: str, mission: str, proposed: 
             raise ConfigurationError(f"'{word}' is not one of {', '.join(vocabulary)}")
 
 
+_OF_THE_RECORD = {
+    "": "",
+    "shown": "; this record is in the view",
+    "pointed at": "; this record is pointed at",
+    "hidden": "; this record is not in the view",
+}
+
+
 def tell(explained: Explanation, day: date) -> None:
     """Print an explanation."""
     click.echo(f"live on {day}:")
     for document in explained.documents:
         _tell_document(document)
     decided = "PERMIT" if explained.decision == "permit" else f"DENY ({explained.code})"
-    click.echo(decided + (f"; the record is {explained.record}" if explained.record else ""))
+    click.echo(decided + _OF_THE_RECORD[explained.record])
     for reason in explained.reasons:
         click.echo(f"  {reason}")
     for rule in explained.rules:

@@ -26,7 +26,7 @@ ROOT = click.option(
 
 @click.group()
 def policy() -> None:
-    """Check and explain the data-sharing policy."""
+    """Write, test, compare, put in force and explain the data-sharing policy."""
 
 
 @policy.command()

@@ -25,8 +25,12 @@ Files = Mapping[str, bytes]
 def read_directory(root: Path) -> Files:
     """Read the files of a policy; raise FileError where they can't be read, or are too many or too large."""
     files = {}
-    for path in sorted((*root.glob("*.yaml"), *root.glob("lists/*.yaml"))):
+    for path in sorted((*root.glob("*.y*ml"), *root.glob("lists/*.y*ml"))):
         name = path.relative_to(root).as_posix()
+        if path.suffix != ".yaml":
+            raise FileError(
+                Place(name, 1, 1), "the files of a policy end in '.yaml'; rename it, or it would be in no force"
+            )
         try:
             with path.open("rb") as file:
                 files[name] = file.read(MAX_BYTES + 1)

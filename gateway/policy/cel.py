@@ -10,7 +10,8 @@ from cel_expr_python import cel
 from google.protobuf import any_pb2, message
 
 from gateway.catalogue import Catalogue, Resource
-from gateway.policy.cel_types import CHECKED_EXPR, pool
+from gateway.domains import Domain, Kind
+from gateway.policy.cel_types import CHECKED_EXPR, SUBJECT_FIELDS, WORD, pool
 from gateway.policy.condition import (
     RECORD,
     SUBJECT,
@@ -45,18 +46,22 @@ class Reader:
             for resource in catalogue.resources
         }
         self._zone = catalogue.time_zone
+        # Missions are a closed vocabulary: one that is misspelt would apply to nobody.
+        self._subject_fields = SUBJECT_FIELDS | {
+            "mission": Domain(Kind.CODE, most=WORD.most, codes=tuple(catalogue.missions))
+        }
         self._subjects = cel.NewEnv(descriptor_pool=described, variables={SUBJECT: cel.Type("gw.Subject")})
         self._lists = {name.replace("-", "_"): named for name, named in lists.items()}
 
     def rows(self, text: Text, resource: Resource) -> Condition:
         """Read a condition on a resource's records."""
         checked = _check(self._environments[resource.name], text)
-        return Lowering(text, checked, resource, self._lists, self._zone).condition(checked.expr, {})
+        return Lowering(text, checked, resource, self._lists, {}, self._zone).condition(checked.expr, {})
 
     def subjects(self, text: Text) -> Condition:
         """Read a condition on subjects."""
         checked = _check(self._subjects, text)
-        return Lowering(text, checked, None, {}, self._zone).condition(checked.expr, {})
+        return Lowering(text, checked, None, {}, self._subject_fields, self._zone).condition(checked.expr, {})
 
 
 def _functions() -> list[cel.FunctionDecl]:
@@ -92,4 +97,30 @@ def _located(text: Text, error: str) -> FileError:
     found = _ERROR.search(error)
     if found is None:
         return FileError(text.place, "the condition can't be read")
-    return FileError(text.within(int(found[1]), int(found[2])), found[3].removesuffix(" [INVALID_ARGUMENT]"))
+    said = found[3].removesuffix(" [INVALID_ARGUMENT]")
+    return FileError(text.within(int(found[1]), int(found[2])), said + _hint(said))
+
+
+def _hint(said: str) -> str:
+    """Add to what the parser says what the writer may have meant."""
+    hints = (hint for pattern, hint in _HINTS if re.search(pattern, said))
+    return next((f": {hint}" for hint in hints), "")
+
+
+# What is often mistaken; the parser speaks of types that nobody has written.
+_HINTS = (
+    (r"in struct 'gw\.Lists'", "there is no such list; hyphens of its name are written as underscores"),
+    (r"undefined field", "see the fields of the catalogue"),
+    (
+        r"Timestamp, string|string, google\.protobuf\.Timestamp",
+        "a timestamp is compared with midnight(today) or midnight(days_ago(n))",
+    ),
+    (r"applied to '\((wrapper\()?int\)?, string", "a number is written without quotes"),
+    (r"expression of type 'list\(", "there are many of these: ask exists(x, ...) or all(x, ...)"),
+    (r"undeclared reference", "a text stands in quotes"),
+    (r"token recognition error at: '='|'= '", "equality is =="),
+    (r"token recognition error at: '[\u201c\u201d\u2018\u2019]", "quotes are straight"),
+    (r"mismatched input '(and|AND)'", "'and' is written &&"),
+    (r"mismatched input '(or|OR)'", "'or' is written ||"),
+    (r"mismatched input 'not'|extraneous input 'not'", "'not' is written !"),
+)

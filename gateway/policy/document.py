@@ -194,6 +194,8 @@ def _rules(top: Mapping, document: str, catalogue: Catalogue, reader: Reader) ->
 
 def _rule(spec: Mapping, document: str, catalogue: Catalogue, reader: Reader) -> Rule:
     permits = "permit" in spec.items
+    if permits and "deny" in spec.items:
+        raise FileError(spec.keys["deny"], "a rule has 'permit' or 'deny', not both")
     (PERMIT if permits else DENY).read(spec)
     resource = catalogue.resources[spec.text("resource").one_of(tuple(catalogue.resources))]
     action = Action(spec.text("permit" if permits else "deny").one_of(tuple(Action)))

@@ -120,7 +120,9 @@ def _concerned(applying: tuple[Document, ...], occasion: Occasion) -> list[Rule]
 
 
 def _fallen(rule: Rule, occasion: Occasion, bundle: Bundle, facts: Facts | None) -> Fallen:
-    effect = "permit" if rule.permits else "deny rows" if rule.denies_rows else "deny fields"
+    effect = (
+        "permit" if rule.permits else "deny rows" if rule.denies_rows else "deny fields" if rule.fields else "deny mask"
+    )
     if rule.certification not in ("", *occasion.certified):
         effect += f" (not certified: {rule.certification})"
     if facts is None:

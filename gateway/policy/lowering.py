@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 from gateway.access import INSTRUMENTS, SIGNERS
 from gateway.catalogue import Field, Relation, Resource
 from gateway.domains import DAYS, Domain, Kind, OutOfDomainError, Scalar
-from gateway.policy.cel_types import SUBJECT_FIELDS
 from gateway.policy.condition import (
     RECORD,
     SUBJECT,
@@ -70,6 +69,7 @@ class Lowering:
     checked: Expr
     resource: Resource | None
     lists: Mapping[str, NamedList]
+    subjects: Mapping[str, Domain]
     zone: ZoneInfo
 
     def refuse(self, expr: Expr, why: str) -> FileError:
@@ -236,7 +236,7 @@ class Lowering:
         operand, name = chosen.operand, chosen.field
         variable = operand.ident_expr.name
         if variable == SUBJECT:
-            return Reference(SUBJECT, None, name, SUBJECT_FIELDS[name])
+            return Reference(SUBJECT, None, name, self.subjects[name])
         if variable in items:
             return self.of_fields(expr, variable, None, name, self.related(items[variable]))
         if variable == RECORD and self.resource:

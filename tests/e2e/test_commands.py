@@ -165,7 +165,7 @@ def test_explain_says_how_each_rule_falls_on_one_record(settings: dict[str, str]
     assert {rule["rule"]: rule["rows"] for rule in told["rules"]}["pa-expunged/gone"] == "false"
     assert {rule["rows"] for rule in told["rules"]} <= {"true", "false", "unknown"}
     assert told["record"] == "hidden"
-    assert "the record is hidden" in done(asked, settings)
+    assert "this record is not in the view" in done(asked, settings)
     shown = done([*EXPLAINED, *PURPOSE, "--as-of", "2014-05-01", "--record", "5", "--json"], settings)
     assert json.loads(shown)["record"] == "shown"
     assert "no record 99999999" in done([*asked[:-1], "99999999"], settings, 2)

@@ -93,8 +93,8 @@ cases:
       - record: third
         body: {}
         redacted:
-          {code: default, name: default, amount: default, flag: doc/few, born: default, at: default, verdict: default,
-           counts.amount: default, counts.grade: doc/few, counts.name: default, counts.cite: default,
+          {code: default, name: default, amount: default, flag: default, born: default, at: default, verdict: default,
+           counts.amount: default, counts.grade: default, counts.name: default, counts.cite: default,
            counts.flag: default}
   - case: who is held
     action: detainer-hold

@@ -96,6 +96,12 @@ REFUSED = [
     ),
     ("because: So.", "because: So.\nreplaces: [other]", "doc.yaml:1:1", "no other document"),
     ('subjects: "true"', "subjects: subject.agency < 'B'", "doc.yaml:1:1", "told apart by"),
+    ('subjects: "true"', "subjects: subject.mission == 'lokking'", "doc.yaml:6:30", "can never occur"),
+    ("permit: read\n", "permit: read\n    deny: read\n", "doc.yaml:10:5", "not both"),
+    ("record.amount > 3", 'record.amount > "3"', "doc.yaml:13:24", "without quotes"),
+    ("record.amount > 3", "record.name in lists.wrods", "doc.yaml:13:30", "there is no such list"),
+    ("record.amount > 3", "record.flag and record.flag", "doc.yaml:13:22", "written &&"),
+    ("because: So.", "because: So: it is.", "doc.yaml:15:16", "in quotes"),
     ('subjects: "true"', "subjects: subject.nation == 'X'", "doc.yaml:6:18", "undefined field 'nation'"),
 ]
 
@@ -148,6 +154,14 @@ def test_what_is_no_document_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "doc.yaml").write_bytes(content)
     with pytest.raises(FileError, match=r"^doc\.yaml:"):
         load_checked(tmp_path)
+
+
+def test_a_file_of_another_ending_is_refused(tmp_path: Path) -> None:
+    """A denial that was saved as .yml would be in no force, and nobody would know."""
+    small.write(tmp_path, small.document([small.EVERYTHING]))
+    (tmp_path / "kept.yml").write_text(small.document([small.EVERYTHING], name="kept"))
+    with pytest.raises(FileError, match=r"kept\.yml:1:1: .*rename it"):
+        load(tmp_path)
 
 
 def test_an_empty_policy_is_refused(tmp_path: Path) -> None:
