@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-deep check format lock bench clean
+.PHONY: help setup demo test test-deep mutants check format lock bench clean
 
 export UV_PYTHON_DOWNLOADS := never
 UV := .tools/bin/uv
@@ -29,6 +29,9 @@ test: check  ## the house rules and the whole suite, on SQLite and PostgreSQL
 
 test-deep: setup ## the property tests with ten times the examples
 	HYPOTHESIS_PROFILE=deep .venv/bin/pytest -m property
+
+mutants: setup ## change policy/ and plan/ a little everywhere, and list what no test notices; takes hours
+	.venv/bin/python -m tests.mutation
 
 check: setup ## format, lint, types, contracts
 	.venv/bin/ruff format --check --quiet .

@@ -1,14 +1,27 @@
 """The small city's tables, on both databases."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from gateway.catalogue import Catalogue
+from gateway.plan.planner import Planner
 from gateway.policy.bundle import load
+from gateway.policy.tables import Dialect
+from gateway.records.query import Records
 from tests.policy import small
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A database with its planner."""
+
+    engine: sa.Engine
+    records: Records
+    planner: Planner
 
 
 @pytest.fixture(scope="session")
@@ -37,4 +50,14 @@ def small_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
 def _create(url: str) -> None:
     engine = sa.create_engine(url)
     small.metadata.create_all(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def bench(small_url: str, dialect: str, catalogue: Catalogue) -> Iterator[Bench]:
+    """The small city behind a planner."""
+    engine = sa.create_engine(small_url)
+    records = Records(small_url, 5)
+    yield Bench(engine, records, Planner(catalogue.resources["cases"], Dialect(dialect)))
+    records.engine.dispose()
     engine.dispose()

@@ -20,7 +20,7 @@ CATALOGUE = """
 catalogue: small
 title: A small city
 time_zone: America/New_York
-purposes: {looking: To look}
+purposes: {looking: To look, counting: To count}
 missions: {looking: To look}
 classes: {open: Anyone's, closed: Nobody's}
 resources:

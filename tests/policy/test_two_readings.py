@@ -2,13 +2,11 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -27,15 +25,15 @@ from gateway.access import (
 )
 from gateway.catalogue import Catalogue
 from gateway.domains import Kind
-from gateway.plan.planner import Planner, Position
+from gateway.plan.planner import Position
 from gateway.policy.bundle import load
 from gateway.policy.compose import Deny, Permit
 from gateway.policy.decide import decide, local_day
 from gateway.policy.masks import Form, Mask
-from gateway.policy.tables import Dialect
 from gateway.policy.view import Standing, View, cell_value, pointed, visible
-from gateway.records.query import Records, Row
+from gateway.records.query import Row
 from tests.policy import reference, small
+from tests.policy.conftest import Bench
 from tests.policy.reference import Law, Seen
 from tests.world import agreement
 
@@ -45,25 +43,6 @@ INSTRUMENTS = (
     Instrument("2", 2, "subpoena", "state-judge"),
     Instrument("3", 3, "administrative", "dhs-officer"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """A database with its planner."""
-
-    engine: sa.Engine
-    records: Records
-    planner: Planner
-
-
-@pytest.fixture
-def bench(small_url: str, dialect: str, catalogue: Catalogue) -> Any:
-    """The small city behind a planner."""
-    engine = sa.create_engine(small_url)
-    records = Records(small_url, 5)
-    yield Bench(engine, records, Planner(catalogue.resources["cases"], Dialect(dialect)))
-    records.engine.dispose()
-    engine.dispose()
 
 
 def permit(document: str) -> tuple[Permit | Deny, Law]:

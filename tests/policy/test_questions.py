@@ -1,0 +1,176 @@
+"""Questions: what a view can't be asked is refused with its code, and a hidden field like one that never was."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.access import Compare, Filter, SortKey
+from gateway.catalogue import Catalogue
+from gateway.domains import Kind
+from gateway.errors import Code, Unplannable
+from gateway.plan.planner import MAX_SORT, Plan, Planner
+from gateway.plan.shape import MAX_VALUES, operators
+from gateway.policy.compose import Permit
+from gateway.policy.sql import prefix_range
+from gateway.policy.tables import Dialect
+from gateway.policy.view import View
+from tests.policy import small
+from tests.policy.samples import INSTRUMENTS, opens
+from tests.policy.test_decisions import ask, bundle
+from tests.policy.test_two_readings import search
+
+
+@pytest.fixture
+def view(tmp_path: Path) -> View:
+    """A view that hides `flag` and `verdict.flag`, and shows a date as a year."""
+    shown = ["person", "name", "cite", "code", "grade", "amount", "at", "verdict.grade", "verdict.born", "counts.grade"]
+    permit = ask(bundle(tmp_path, small.document([opens("a", show=shown, mask={"born": "year"})])))
+    assert isinstance(permit, Permit)
+    return permit.view
+
+
+def plan(catalogue: Catalogue, view: View, **asked: Any) -> Plan:
+    """Plan a question."""
+    planner = Planner(catalogue.resources["cases"], Dialect.SQLITE)
+    return planner.search(view, replace(search(), **asked), INSTRUMENTS, None)
+
+
+def refused(catalogue: Catalogue, view: View, **asked: Any) -> tuple[Code, str]:
+    """Return the code and the words of a refusal."""
+    with pytest.raises(Unplannable) as caught:
+        plan(catalogue, view, **asked)
+    return caught.value.code, str(caught.value)
+
+
+UNKNOWN = (Code.UNKNOWN_FIELD, "A field that the request names is not part of your view.")
+
+
+@pytest.mark.parametrize("path", ["flag", "verdict.flag", "nothing", "verdict", "verdict.", ".flag", "", "counts.name"])
+def test_a_hidden_field_is_refused_like_one_that_never_was(path: str, view: View, catalogue: Catalogue) -> None:
+    """In the filter, in the order and among the fields, in the same words."""
+    assert refused(catalogue, view, filter=Compare(path, "eq", True)) == UNKNOWN
+    assert refused(catalogue, view, sort=(SortKey(path, False),)) == UNKNOWN
+    assert refused(catalogue, view, fields=("name", path)) == UNKNOWN
+
+
+@pytest.mark.parametrize("path", ["counts", "counts.grade"])
+def test_related_rows_are_in_no_filter_and_no_order(path: str, view: View, catalogue: Catalogue) -> None:
+    """A relation to many can be asked for as a whole, and is no value of the record."""
+    assert refused(catalogue, view, filter=Compare(path, "eq", "F1")) == UNKNOWN
+    assert refused(catalogue, view, sort=(SortKey(path, False),)) == UNKNOWN
+    assert plan(catalogue, view, fields=("counts", "name")).fields == ("name", "counts")
+
+
+OPERATORS = {
+    Kind.TEXT: {"eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "is_null"},
+    Kind.STATUTE: {"eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "is_null"},
+    Kind.CODE: {"eq", "ne", "in", "is_null"},
+    Kind.INTEGER: {"eq", "ne", "in", "lt", "lte", "gt", "gte", "is_null"},
+    Kind.BOOLEAN: {"eq", "ne", "is_null"},
+    Kind.DATE: {"eq", "ne", "in", "lt", "lte", "gt", "gte", "is_null"},
+    Kind.TIMESTAMP: {"eq", "ne", "in", "lt", "lte", "gt", "gte", "is_null"},
+    Kind.KEY: set(),
+}
+
+
+def test_each_kind_has_its_operators(view: View, catalogue: Catalogue) -> None:
+    """No order of codes, none of truth values; an opaque id is compared with nothing."""
+    resource = catalogue.resources["cases"]
+    for path, field in resource.paths():
+        assert operators(field.domain) == OPERATORS[field.domain.kind], path
+    for path, operator in (("person", "eq"), ("grade", "lt"), ("name", "like"), ("born", "prefix")):
+        code, _ = refused(catalogue, view, filter=Compare(path, operator, "F1"))
+        assert code is Code.UNKNOWN_OPERATOR, path
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Compare("name", "is_null", 1),
+        Compare("name", "is_null", "true"),
+        Compare("name", "is_null", None),
+        Compare("name", "in", "a"),
+        Compare("name", "in", []),
+        Compare("name", "in", ["a"] * (MAX_VALUES + 1)),
+        Compare("name", "in", ["a", 1]),
+        Compare("name", "eq", ["a"]),
+        Compare("name", "eq", None),
+        Compare("name", "eq", "x" * 13),
+        Compare("name", "prefix", ""),
+        Compare("name", "prefix", 1),
+        Compare("grade", "eq", "F9"),
+        Compare("amount", "eq", 51),
+        Compare("born", "eq", "1984-02-29"),
+        Compare("born", "eq", 1849),
+        Compare("at", "eq", "now"),
+    ],
+)
+def test_a_value_outside_the_view_is_refused(asked: Filter, view: View, catalogue: Catalogue) -> None:
+    """A masked field takes the values of its form, and no other."""
+    code, _ = refused(catalogue, view, filter=asked)
+    assert code is Code.OUT_OF_DOMAIN
+
+
+def test_a_form_is_no_longer_than_it_is(tmp_path: Path, catalogue: Catalogue) -> None:
+    """What is longer than a first letter, or than the last four, could never be found."""
+    permit = ask(bundle(tmp_path, small.document([opens("a", mask={"name": "first-letter", "code": "last-four"})])))
+    assert isinstance(permit, Permit)
+    for path, most in (("name", "b"), ("code", "1234")):
+        assert plan(catalogue, permit.view, filter=Compare(path, "eq", most)).fields == ("name", "code")
+        assert refused(catalogue, permit.view, filter=Compare(path, "eq", most + "x"))[0] is Code.OUT_OF_DOMAIN
+
+
+def test_the_most_values_and_the_most_keys_are_planned(view: View, catalogue: Catalogue) -> None:
+    """One more of either is refused, as is a key that stands twice or has no order."""
+    assert plan(catalogue, view, filter=Compare("name", "in", ["a"] * MAX_VALUES)).limit == search().limit
+    keys = tuple(SortKey(path, False) for path in ("name", "code", "grade", "amount"))
+    assert plan(catalogue, view, sort=keys[:MAX_SORT]).sort == ("name", "code", "grade")
+    for sort, code in (
+        (keys, Code.MALFORMED),
+        ((keys[0], SortKey("name", True)), Code.MALFORMED),
+        ((SortKey("person", False),), Code.UNKNOWN_OPERATOR),
+    ):
+        assert refused(catalogue, view, sort=sort)[0] is code
+
+
+def test_fields_are_those_that_are_named_or_all(view: View, catalogue: Catalogue) -> None:
+    """In the catalogue's order; of a relation to many, the name."""
+    every = (
+        "person",
+        "name",
+        "cite",
+        "code",
+        "grade",
+        "amount",
+        "born",
+        "at",
+        "verdict.grade",
+        "verdict.born",
+        "counts",
+    )
+    assert plan(catalogue, view).fields == every
+    assert plan(catalogue, view, fields=("at", "name")).fields == ("name", "at")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "high"),
+    [
+        ("a", "b"),
+        ("az", "a{"),
+        ("a\U0010ffff", "b"),
+        ("a\ud7ff", "a\ue000"),
+        ("a\ue000", "a\ue001"),
+    ],
+)
+def test_a_prefix_is_a_range_of_code_points(prefix: str, high: str) -> None:
+    """No surrogate stands at an end, and the last character of all is raised in the one before it."""
+    assert prefix_range(prefix) == (prefix, high)
+
+
+def test_a_prefix_of_last_characters_has_an_end_beyond_every_text() -> None:
+    """No text of the longest field reaches it."""
+    low, high = prefix_range("\U0010ffff")
+    assert low == "\U0010ffff"
+    assert low * 63 < high
