@@ -58,6 +58,8 @@ VALUES: dict[Kind, tuple[Any, ...]] = {
         "c",
         "x'y",
         "x(",
+        "four",
+        "x" * 12,
         "100%x",
         "é",
         "éa",

@@ -165,6 +165,15 @@ def test_a_file_of_another_ending_is_refused(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_a_band_of_ages_needs_the_day_on_which_they_are_counted(tmp_path: Path) -> None:
+    """A date of which the catalogue names none has no band."""
+    small.write(tmp_path, small.document([rule("a", mask={"born": "age-band"})]))
+    load_checked(tmp_path)
+    (tmp_path / "catalogue.yaml").write_text(small.CATALOGUE.replace(", age_at: at", ""))
+    with pytest.raises(FileError, match="'age_at'"):
+        load_checked(tmp_path)
+
+
 def test_an_empty_policy_is_refused(tmp_path: Path) -> None:
     """No documents would permit nothing, and is an error all the same: somebody forgot them."""
     small.write(tmp_path)
