@@ -80,7 +80,7 @@ def disclosed(inquiry: Inquiry, found: Found) -> Entry:
             for row in found.rows
         ),
     )
-    return Entry(_action(inquiry), "permit", "disclosed", inquiry.now, inquiry.subject, facts, openings)
+    return Entry(action_of(inquiry.question), "permit", "disclosed", inquiry.now, inquiry.subject, facts, openings)
 
 
 def permitted(permit: Permit) -> dict[str, Json]:
@@ -108,7 +108,9 @@ def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Ent
         "duration_ms": elapsed(inquiry.circumstances),
     }
     decision = "deny" if isinstance(refusal, Denied) else "refuse"
-    return Entry(_action(inquiry), decision, refusal.code, inquiry.now, inquiry.subject, facts, _asked(inquiry))
+    return Entry(
+        action_of(inquiry.question), decision, refusal.code, inquiry.now, inquiry.subject, facts, _asked(inquiry)
+    )
 
 
 def personal(subject: Subject, circumstances: Circumstances) -> tuple[Opening, ...]:
@@ -146,8 +148,9 @@ def _asked(inquiry: Inquiry) -> tuple[Opening, ...]:
     return openings if question.case is None else (*openings, Opening("case", question.case))
 
 
-def _action(inquiry: Inquiry) -> str:
-    return "describe" if isinstance(inquiry.question, Describe) else "read"
+def action_of(question: Question) -> str:
+    """Name what a question asks for, as entries do."""
+    return "describe" if isinstance(question, Describe) else "read"
 
 
 def _told(question: Question) -> Json:

@@ -108,7 +108,8 @@ class Custodian:
         try:
             bundle = self._policy.bundle
         except Unavailable as refusal:
-            return self.refuse(refusal, subject, circumstances, action="read", purpose=question.purpose)
+            action = accounting.action_of(question)
+            return self.refuse(refusal, subject, circumstances, action=action, purpose=question.purpose)
         inquiry = Inquiry(question, subject, circumstances, bundle, now, self._moment(now, bundle), self._rehearsal)
         try:
             found = self._find(inquiry)

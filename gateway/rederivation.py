@@ -58,6 +58,9 @@ def _differences(leaf: Leaf, decision: Permit | Deny) -> list[str]:
         differing = [] if said == derived else [f"decision: the entry says {said}, the bundle {derived}"]
         return differing if rules == leaf["rules"] else [*differing, f"rules: {leaf['rules']} and {rules}"]
     if not isinstance(decision, Permit):
+        if leaf["outcome"] == Code.UNAVAILABLE:
+            # What is not there is refused before the bundle is asked.
+            return []
         return [f"decision: the entry says {leaf['decision']}, the bundle {derived}"]
     if leaf["decision"] != "permit":
         # Refused after the permit: what the view did not hold, or could not be given.

@@ -190,22 +190,12 @@ FALSE = Constant(value=False)
 
 
 def any_of(conditions: Iterable[Condition]) -> Condition:
-    """Join by `||`; of none, false."""
-    return _joined(list(conditions), Or) or FALSE
-
-
-def all_of(conditions: Iterable[Condition]) -> Condition:
-    """Join by `&&`; of none, true."""
-    return _joined(list(conditions), And) or TRUE
-
-
-def _joined(conditions: list[Condition], join: type[And] | type[Or]) -> Condition | None:
-    """Join in halves: a thousand rules in a row would be deeper than can be walked through."""
-    if len(conditions) < 2:  # noqa: PLR2004 -- nothing to join
-        return conditions[0] if conditions else None
-    middle = len(conditions) // 2
-    left, right = _joined(conditions[:middle], join), _joined(conditions[middle:], join)
-    return left if right is None else right if left is None else join(left, right)
+    """Join by `||`, in halves: a thousand rules in a row would be deeper than can be walked through. Of none, false."""
+    given = tuple(conditions)
+    if len(given) < 2:  # noqa: PLR2004 -- nothing to join
+        return given[0] if given else FALSE
+    middle = len(given) // 2
+    return Or(any_of(given[:middle]), any_of(given[middle:]))
 
 
 def parts(condition: Condition) -> Iterator[Condition]:

@@ -1,4 +1,4 @@
-"""What a condition means in SQL: it must agree with `condition.evaluate` on every record, nulls included.
+"""What a condition means in SQL: it must agree with `evaluate` on every record, nulls included.
 
 A condition is compiled with its polarity. `is_true` is an expression that is true exactly where the condition is true;
 elsewhere it is false or null, and callers use it only where those mean the same (WHERE, AND, OR, CASE WHEN). `is_false`

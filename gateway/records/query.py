@@ -70,9 +70,12 @@ class Records:
 
     def explained(self, plan: Plan) -> str:
         """Let the database say how it would run a plan, which it does not run; for the city's own eyes."""
-        with self.engine.connect() as connection:
-            prefix = "EXPLAIN QUERY PLAN " if self._sqlite else "EXPLAIN "
-            rows = connection.exec_driver_sql(prefix + plan.statement.sql, dict(plan.parameters)).all()
+        prefix = "EXPLAIN QUERY PLAN " if self._sqlite else "EXPLAIN "
+        try:
+            with self.engine.connect() as connection:
+                rows = connection.exec_driver_sql(prefix + plan.statement.sql, dict(plan.parameters)).all()
+        except SQLAlchemyError:
+            raise Unavailable from None
         return "\n".join(str(row[-1]) for row in rows)
 
     def ping(self) -> None:
