@@ -18,7 +18,8 @@ from gateway.access import (
     Search,
     Subject,
 )
-from gateway.audit.entry import Entry, Json, Opening
+from gateway.audit.entry import Entry, Opening
+from gateway.canonical import Json
 from gateway.catalogue import Resource
 from gateway.errors import Denied, Refusal
 from gateway.plan.planner import Plan

@@ -17,9 +17,10 @@ from gateway.activation.current import Clocks, Current, Watch
 from gateway.activation.register import Register
 from gateway.activation.statement import Statement
 from gateway.audit.aggregate import Aggregate
-from gateway.audit.entry import Entry, Json
+from gateway.audit.entry import Entry
 from gateway.audit.log import Log, Openings
 from gateway.audit.sealer import Sealer
+from gateway.canonical import Json
 from gateway.disclosure import Custodian
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.identity.clients import Clients

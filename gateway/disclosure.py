@@ -25,8 +25,9 @@ from gateway.access import (
 from gateway.accounting import Found, Inquiry, Rehearsal
 from gateway.activation.current import Current
 from gateway.audit.aggregate import Aggregate
-from gateway.audit.entry import Entry, Json, Opening
+from gateway.audit.entry import Entry, Opening
 from gateway.audit.log import Log, LoggedEntry, Openings
+from gateway.canonical import Json
 from gateway.catalogue import Resource
 from gateway.domains import TEXTUAL
 from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, Unavailable

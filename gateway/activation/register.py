@@ -23,8 +23,9 @@ from gateway.activation.statement import (
     is_reason,
     parse,
 )
-from gateway.audit.entry import Entry, Json
+from gateway.audit.entry import Entry
 from gateway.audit.log import Log
+from gateway.canonical import Json
 from gateway.policy.archive import Files, pack, unpack
 from gateway.policy.bundle import Bundle
 from gateway.policy.check import checked

@@ -10,7 +10,8 @@ import click
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway.access import Certification
-from gateway.audit.entry import Json, Opening
+from gateway.audit.entry import Opening
+from gateway.canonical import Json
 from gateway.cli.client import DAY
 from gateway.cli.officer import by_officer, written_down
 from gateway.errors import ConfigurationError
