@@ -36,20 +36,20 @@ class Growth:
         self._base = self.tree.copy()
         self._since.clear()
 
-    def differs(self, root: bytes, size: int, held: int, stated: int) -> VerificationError:
+    def differs(self, root: bytes, size: int, held: int, signed: int) -> VerificationError:
         """Say why the leaves since the last checkpoint do not give the next one's root.
 
-        `held` is how many leaves the export holds, `stated` how many it should.
+        `held` is how many leaves the export holds, `signed` how many its newest checkpoint covers.
         """
         first = self._base.size
         leaves = f"leaves {first} to {size - 1}"
-        if held < stated:
+        if held < signed:
             return VerificationError(
-                Wrong.REMOVED, f"{stated - held} leaves are missing, the first of them among {leaves}"
+                Wrong.REMOVED, f"{signed - held} leaves are missing, the first of them among {leaves}"
             )
-        if held > stated:
+        if held > signed:
             return VerificationError(
-                Wrong.FORGED, f"{held - stated} leaves were inserted, the first of them at or before leaf {size - 1}"
+                Wrong.FORGED, f"{held - signed} leaves were inserted, the first of them at or before leaf {size - 1}"
             )
         if self._sorted_root() == root:
             return VerificationError(Wrong.REORDERED, f"{leaves} are those that were signed, in another order")

@@ -204,7 +204,7 @@ class _Log:
             # 2.
             if note.root != self._growth.tree.root():
                 self._keys.check_one(note, self._keys.acceptable())
-                raise self._growth.differs(note.root, note.size, self._held(), self._stated)
+                raise self._growth.differs(note.root, note.size, self._held(), self._signed(note))
             # 3.
             self._growth.vouched()
             self._keys.check(note)
@@ -223,6 +223,12 @@ class _Log:
         while self._leaves.next() is not None:
             held += 1
         return held
+
+    def _signed(self, note: Note) -> int:
+        """Return how many leaves the newest checkpoint covers, of this one and all that follow."""
+        while (later := self._next_note()) is not None:
+            note = later
+        return note.size
 
     def check_end(self) -> None:
         """Verify that nothing is missing at the end, and nothing left over (steps 3 to 5)."""

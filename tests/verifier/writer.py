@@ -109,12 +109,12 @@ def commitment(salt: bytes, kind: str, value: object) -> bytes:
     return sha(b"arrest-gateway opening v1\n" + salt + canonical({"kind": kind, "value": value}))
 
 
-def leaf(number: int, commitments: Sequence[bytes] = (), **members: Any) -> dict[str, Any]:
+def leaf(nth: int, commitments: Sequence[bytes] = (), /, **members: Any) -> dict[str, Any]:
     """Make the leaf of the nth entry."""
     return {
         "version": 2,
-        "id": f"{number:032x}",
-        "time": f"2026-11-23T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}.000000Z",
+        "id": f"{nth:032x}",
+        "time": f"2026-11-23T{nth // 3600:02}:{nth // 60 % 60:02}:{nth % 60:02}.000000Z",
         "gateway": "0.2.0",
         "action": "read",
         "decision": "permit",
