@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from gateway import store as tables
+from gateway import tables
 from gateway.activation.approvers import Approvers
 from gateway.activation.history import History, Signed, chained
 from gateway.activation.statement import (
@@ -130,7 +130,7 @@ class Register:
 
     def seal(self) -> None:
         """Seal what was written, as a command does that ends."""
-        self._log.seal()
+        self._log.seal_all()
 
 
 def _day(deed: Deed) -> str | None:

@@ -22,11 +22,50 @@ _DOMAIN = b"arrest-gateway opening v1\n"
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Something personal: what kind it is, its value, and the person whom it concerns, if it is about one."""
+    """Something personal, or that may be: what kind of thing it is, and its value."""
 
     kind: str
     value: Json
-    person: int | None = None
+
+
+def person(key: int | str) -> str:
+    """Name a person of the arrest database, as the keyed index does."""
+    return f"person:{key}"
+
+
+def officer(name: str) -> str:
+    """Name an officer, as the keyed index does."""
+    return f"officer:{name}"
+
+
+def record(resource: str, key: int | str) -> str:
+    """Name a record, as the keyed index does."""
+    return f"record:{resource}:{key}"
+
+
+def other(entry_id: str) -> str:
+    """Name an entry that another entry is about, as the keyed index does."""
+    return f"entry:{entry_id}"
+
+
+def subjects(kind: str, value: Json) -> tuple[str | None, str | None]:
+    """Return whom an opening is about and which record it names, by which it is to be found; None for neither.
+
+    It follows from what is sealed, so that a wrong index can be told from a right one.
+    """
+    match kind, value:
+        case "officer", str(name):
+            return officer(name), None
+        case "record", {"resource": str(resource), "key": str(key), "person": str(whose)}:
+            return person(whose), record(resource, key)
+        case "recalled", {"resource": str(resource), "key": str(key)}:
+            return None, record(resource, key)
+        case _, {"person": str(whose)}:
+            return person(whose), None
+        case _, {"entry": str(entry_id)}:
+            return other(entry_id), None
+        case _:
+            return None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +118,7 @@ def seal(entry: Entry) -> SealedEntry:
         )
     )
     leaf: dict[str, Any] = {
-        "version": 1,
+        "version": 2,
         "id": identifier,
         "time": entry.time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "gateway": __version__,

@@ -27,4 +27,4 @@ def written_down(
     log.append(
         Entry(action, "permit", "done", composition.now(), None, facts, (Opening("officer", by), *openings)), also
     )
-    log.seal()
+    log.seal_all()

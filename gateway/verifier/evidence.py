@@ -50,10 +50,10 @@ class Comparison:
         self._waiting: set[str] = set()
         self._cosigned: dict[str, tuple[int, datetime]] = {}
 
-    def size(self, tree: Tree, keys: LogKeys) -> None:
-        """Take note of the tree at its present size, if the evidence speaks of it."""
+    def size(self, tree: Tree, acceptable: tuple[VerifierKey, ...]) -> None:
+        """Take note of the tree at its present size, and of who may sign there, if the evidence speaks of it."""
         if tree.size in self._sizes:
-            self._derived[tree.size] = _Derived(tree.root(), keys.acceptable())
+            self._derived[tree.size] = _Derived(tree.root(), acceptable)
 
     def leaf(self, index: int, hashed: bytes, identifier: str | None) -> None:
         """Take note of a leaf of the tree, if the evidence speaks of it; a lost one has no id."""

@@ -1,6 +1,8 @@
 """Which keys may sign for a log at each size, as its own leaves say."""
 
-from gateway.verifier.leaf import Key, KeysCreated, Leaf, LeafError, read_facts
+from collections.abc import Callable
+
+from gateway.verifier.leaf import Key, KeysNamed, Leaf, LeafError, read_facts
 from gateway.verifier.note import Note, VerifierKey, decode, read_log_key
 from gateway.verifier.verdict import VerificationError, Wrong
 
@@ -11,62 +13,64 @@ _MAX_KEYS = 10_000
 class LogKeys:
     """The log's keys so far.
 
-    Before the log names a key, those that the auditor trusts may sign. After a rotation, the next note is signed by
-    the key before and by the new one, later notes by the new one. So whoever trusts one key trusts what it signed for
+    First, those that the auditor trusts may sign, or the one that the log named before its first note. A key that a
+    leaf names later may sign once a note covers that leaf which the key before signed, be it this same note; from the
+    first note on that the new key signed, the old one may not. So whoever trusts one key trusts what it signed for
     before, and each successor that it signed for.
     """
 
     def __init__(self, trusted: tuple[VerifierKey, ...]) -> None:
         self._trusted = trusted
         self._now = trusted
-        self._at_last_note: tuple[VerifierKey, ...] = ()
+        self._named: list[VerifierKey] = []
+        # How many of those named stand in leaves that a note covers.
+        self._endorsed = 0
         self._number = 0
+        self._notes = 0
         self.promise: dict[str, VerifierKey] = {}
         self.anchored = False
 
     def learn(self, leaf: Leaf, line: bytes) -> None:
         """Take note of the keys that a leaf made or rotated; raise LeafError."""
-        if leaf.decision != "permit":
+        if leaf.action not in {"keys-create", "key-rotate"} or leaf.decision != "permit":
             return
-        if leaf.action == "keys-create":
-            for key in read_facts(line, KeysCreated).keys:
-                self._take(key)
-        elif leaf.action == "key-rotate":
-            self._take(read_facts(line, Key))
-
-    def _take(self, key: Key) -> None:
-        if key.use not in {"checkpoint", "promise"}:
-            return
-        if key.public is None:
-            raise LeafError("names a key without its public half")
-        try:
-            if key.use == "promise":
+        for key in read_facts(line, KeysNamed).keys:
+            if key.use == "checkpoint":
+                self._name(key, first=leaf.action == "keys-create" and not self._notes and not self._number)
+            elif key.use == "promise":
                 if len(self.promise) == _MAX_KEYS:
                     raise LeafError("names a promise key too many")
-                self.promise[key.id] = _promise_key(key.public)
-                return
-            log_key = read_log_key(key.public)
-        except VerificationError:
-            raise LeafError("names a key that is none") from None
-        if log_key.name != self._trusted[0].name or key.number <= self._number:
+                self.promise[key.id] = _read(key, _promise_key)
+
+    def _name(self, key: Key, *, first: bool) -> None:
+        log_key = _read(key, read_log_key)
+        if log_key.name != self._trusted[0].name or key.number <= self._number or len(self._named) == _MAX_KEYS:
             raise LeafError("names a key of another log, or one out of its turn")
         self._number = key.number
-        self._now = (log_key,)
+        if first:
+            self._now = (log_key,)
+        else:
+            self._named.append(log_key)
 
     def acceptable(self) -> tuple[VerifierKey, ...]:
-        """Return the keys of which one must have signed a note of this size that was kept elsewhere."""
-        return (*self._at_last_note, *self._now)
-
-    def check_before(self, note: Note) -> None:
-        """Verify that whoever signed the note before signed this one; raise VerificationError."""
-        if self._at_last_note and not self._signed(note, self._at_last_note):
-            raise _forged(note)
+        """Return the keys that may have signed at this size."""
+        return (*self._now, *self._named)
 
     def check(self, note: Note) -> None:
-        """Verify that whoever is to sign now did, after the leaves that the note covers were learned."""
-        if self._now != self._at_last_note and not self._signed(note, self._now):
-            raise _forged(note)
-        self._at_last_note = self._now
+        """Verify that a note of this size is signed by whoever may sign; raise VerificationError."""
+        endorses = self._signed(note, self._now)
+        if endorses:
+            self._endorsed = len(self._named)
+        for at in reversed(range(self._endorsed)):
+            if self._signed(note, (self._named[at],)):
+                self._now = (self._named[at],)
+                del self._named[: at + 1]
+                break
+        else:
+            if not endorses:
+                raise _forged(note)
+        self._endorsed = len(self._named)
+        self._notes += 1
 
     def check_one(self, note: Note, acceptable: tuple[VerifierKey, ...]) -> None:
         """Verify that one of several keys signed a note; raise VerificationError."""
@@ -79,6 +83,13 @@ class LogKeys:
         return bool(signed)
 
 
+def _read(key: Key, how: Callable[[str], VerifierKey]) -> VerifierKey:
+    try:
+        return how(key.public or "")
+    except VerificationError:
+        raise LeafError("names a key that is none") from None
+
+
 def _promise_key(public: str) -> VerifierKey:
     content = decode(public)
     if len(content) != _PUBLIC:
@@ -88,5 +99,6 @@ def _promise_key(public: str) -> VerifierKey:
 
 def _forged(note: Note) -> VerificationError:
     return VerificationError(
-        Wrong.FORGED, f"the checkpoint of size {note.size} is not signed by the key that signs for the log at that size"
+        Wrong.FORGED,
+        f"the checkpoint of size {note.size} is not signed by a key that may sign for the log at that size",
     )

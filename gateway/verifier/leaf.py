@@ -1,7 +1,7 @@
 """Leaves: canonical JSON with the members that verification stands on, read from bytes that nobody has checked."""
 
 import re
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import rfc8785
@@ -9,6 +9,7 @@ import rfc8785
 from gateway.canonical import canonical
 
 MAX_LEAF = 65_535
+MAX_DEPTH = 32
 _LOST = re.compile(rb'\{"lost":"([0-9a-f]{64})"\}')
 
 Hex32 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
@@ -52,8 +53,8 @@ class Key(msgspec.Struct, frozen=True):
     public: str | None = None
 
 
-class KeysCreated(msgspec.Struct, frozen=True):
-    """The facts of `keys-create`."""
+class KeysNamed(msgspec.Struct, frozen=True):
+    """The facts of `keys-create` and `key-rotate`."""
 
     keys: list[Key]
 
@@ -78,6 +79,8 @@ def read_leaf(line: bytes) -> Leaf:
     """
     try:
         content = msgspec.json.decode(line)
+        if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(content) > MAX_DEPTH:
+            raise LeafError("nests too deeply")
         if canonical(content) != line:
             raise LeafError("is not canonical JSON")
         return msgspec.convert(content, Leaf)
@@ -85,6 +88,15 @@ def read_leaf(line: bytes) -> Leaf:
         raise LeafError("lacks what every leaf has") from None
     except (msgspec.DecodeError, rfc8785.CanonicalizationError, RecursionError, UnicodeError):
         raise LeafError("is not canonical JSON") from None
+
+
+def _depth(content: Any) -> int:
+    """Count how deeply lists and objects nest, level by level, as Python's own depth is no part of the format."""
+    depth, level = 0, [content]
+    while level := [each for each in level if isinstance(each, list | dict)]:
+        depth += 1
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return depth
 
 
 def read_facts(line: bytes, facts: type[Facts]) -> Facts:

@@ -58,8 +58,9 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A checkpoint: whose, of how many leaves, with which root; its text as it was signed, and its signatures."""
+    """A checkpoint: whose, of how many leaves, with which root; the whole note, its text alone, and its signatures."""
 
+    signed: str
     text: str
     origin: str
     size: int
@@ -147,7 +148,7 @@ def read_note(note: str, origin: str) -> Note:
     size, root = read_size(text[1]), decode(text[2])
     if len(root) != HASH:
         raise _malformed("a checkpoint's root has the wrong length")
-    return Note(body + "\n", origin, size, root, signatures)
+    return Note(note, body + "\n", origin, size, root, signatures)
 
 
 def _signature(line: str) -> Signature:

@@ -59,8 +59,8 @@ def verify(
     2. Every leaf, and every checkpoint at its size.
     3. The newest checkpoint covers every leaf, and nothing is left over.
     4. Every lost leaf is declared lost; no two entries have one id, those that wait counted in.
-    5. A key that the auditor trusts signed, so that the log's own word on its keys counts.
-    6. The evidence.
+    5. The evidence.
+    6. A key that the auditor trusts signed, so that the log's own word on its keys counts.
     """
     with ExitStack() as files:
         # 1.
@@ -76,8 +76,7 @@ def verify(
                 progress(log.size, header.size)
         progress(log.size, header.size)
         # 3. to 6.
-        log.check_end()
-        return log.verdict(now)
+        return log.verdict(log.check_end(), now)
 
 
 class _Log:
@@ -105,7 +104,7 @@ class _Log:
         self._checkpoints = 0
         self._committed = 0
         self._newest_time = ""
-        self._note = ""
+        self._note: Note | None = None
         self._covered = -1
         self._next = self._next_note()
         self._at_size()
@@ -187,35 +186,31 @@ class _Log:
             raise VerificationError(Wrong.FORGED, f"a checkpoint of size {note.size} stands under the size {row.size}")
         if note.size <= self._covered:
             raise VerificationError(Wrong.MALFORMED, "the checkpoints do not stand in the order of their sizes")
-        self._note = row.note
         return note
 
     def _at_size(self) -> None:
         """Verify the checkpoint of the present size, if there is one.
 
-        1. Whoever signed the checkpoint before it signed it.
-        2. The leaves give its root, or it is not even signed.
-        3. Nothing is wrong with the leaves that it vouches for; whoever signs since them signed it.
+        1. The leaves give its root, or it is not even signed.
+        2. Nothing is wrong with the leaves that it vouches for.
+        3. Whoever may sign at this size signed it.
         """
-        note = self._next
+        note, acceptable = self._next, self._keys.acceptable()
         if note is not None and note.size == self.size:
             # 1.
-            self._keys.check_before(note)
-            # 2.
             if note.root != self._growth.tree.root():
-                self._keys.check_one(note, self._keys.acceptable())
+                self._keys.check_one(note, acceptable)
                 raise self._growth.differs(note.root, note.size, self._held(), self._signed(note))
-            # 3.
+            # 2.
             self._growth.vouched()
+            # 3.
             self._keys.check(note)
             self._comparison.cosigned(note)
             self._checkpoints += 1
             self._covered = note.size
-            kept = self._note
+            self._note = note
             self._next = self._next_note()
-            if self._next is None:
-                self._note = kept
-        self._comparison.size(self._growth.tree, self._keys)
+        self._comparison.size(self._growth.tree, acceptable)
 
     def _held(self) -> int:
         """Count the leaves to the end of their file."""
@@ -230,8 +225,8 @@ class _Log:
             note = later
         return note.size
 
-    def check_end(self) -> None:
-        """Verify that nothing is missing at the end, and nothing left over (steps 3 to 5)."""
+    def check_end(self) -> Note:
+        """Verify that nothing is missing at the end or left over (3. and 4.); return the newest checkpoint."""
         # 3.
         if self._next is not None:
             self._keys.check_one(self._next, self._keys.acceptable())
@@ -240,7 +235,7 @@ class _Log:
             raise VerificationError(
                 Wrong.TRUNCATED, f"a checkpoint covers {self._next.size} leaves, the export holds {self.size}"
             )
-        if self._checkpoints == 0:
+        if self._note is None:
             raise VerificationError(Wrong.FORGED, "the log has no checkpoint: nothing in it is signed")
         if self.size != self._covered:
             raise VerificationError(
@@ -257,6 +252,7 @@ class _Log:
         self._read_unsealed()
         if (twice := self._ids.twice()) is not None:
             raise VerificationError(Wrong.MALFORMED, f"two entries have the id {twice}")
+        return self._note
 
     def _read_unsealed(self) -> None:
         while (line := self._unsealed.next()) is not None:
@@ -267,8 +263,8 @@ class _Log:
             self._ids.add(leaf.id)
             self._comparison.waiting(leaf.id, leaf_hash(line))
 
-    def verdict(self, now: datetime) -> Verified:
-        """Compare the log with the evidence, and say what was verified (steps 5 and 6)."""
+    def verdict(self, newest: Note, now: datetime) -> Verified:
+        """Compare the log with the evidence, and say what was verified (5. and 6.)."""
         compared = tuple(self._comparison.check(self._growth.tree, self._keys, self._newest_time, now))
         if not self._keys.anchored:
             raise VerificationError(
@@ -276,7 +272,7 @@ class _Log:
             )
         return Verified(
             origin=self._origin,
-            note=self._note,
+            note=newest.signed,
             size=self.size,
             checkpoints=self._checkpoints,
             commitments=self._committed,

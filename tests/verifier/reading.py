@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.verifier.evidence import Evidence
 from gateway.verifier.note import read_log_key
 from gateway.verifier.verdict import VerificationError, Verified
 from gateway.verifier.verify import verify
-from tests.verifier.writer import Ed25519PrivateKey, Written, vkey
+from tests.verifier.writer import Written, vkey
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)  # before the promises of the writer are due
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.verifier import writer
 from tests.verifier.reading import verified, wrong
-from tests.verifier.writer import Ed25519PrivateKey, Written, canonical, honest, rotated
+from tests.verifier.writer import Written, canonical, honest, rotated
 
 CHANGED = 10  # a leaf in the middle, between the checkpoints of sizes 9 and 13
 OTHER = Ed25519PrivateKey.generate()
@@ -487,11 +488,33 @@ def test_rotation_refused_gives_no_key(tmp_path: Path) -> None:
 
 
 def test_rotation_signed_by_the_old_key_alone(tmp_path: Path) -> None:
-    """After a rotation, the new key signs from the first checkpoint on."""
-    log = honest((1, 4))
-    log.append(**rotated(OTHER, 2))
+    """A gateway that has not read the new key yet may go on, until the new key has signed."""
+    log, second = honest((1, 4)), Ed25519PrivateKey.generate()
+    log.append(**rotated(second, 2))
     log.sign()
-    assert wrong(log, tmp_path).startswith("forged: the checkpoint of size 5 ")
+    log.append()
+    log.sign()
+    assert verified(log, tmp_path / "going on").size == 6
+    log.append()
+    log.sign(second)
+    assert verified(log, tmp_path / "taken over").size == 7
+    log.append()
+    log.sign()
+    assert wrong(log, tmp_path / "gone back").startswith("forged: the checkpoint of size 8 ")
+
+
+def test_of_two_rotations_at_once_the_first_may_sign_before_the_second(tmp_path: Path) -> None:
+    """Keys that follow each other may each sign, in their order."""
+    log, second, third = honest((1, 4)), Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    log.append(**rotated(second, 2))
+    log.append(**rotated(third, 3))
+    log.sign(log.key, second)
+    log.append()
+    log.sign(third)
+    assert verified(log, tmp_path / "honest").size == 7
+    log.append()
+    log.sign(second)
+    assert wrong(log, tmp_path / "gone back").startswith("forged: the checkpoint of size 8 ")
 
 
 def test_a_key_that_was_rotated_out_signs_nothing_more(tmp_path: Path) -> None:
@@ -513,22 +536,29 @@ def test_a_key_rotated_in_before_a_thief_named_the_true_one(tmp_path: Path) -> N
     assert wrong(log, tmp_path, keys=(true,)).startswith("another-log: ")
 
 
+def _named(**members: Any) -> dict[str, Any]:
+    facts = rotated(OTHER, 2)
+    return {**facts, "keys": [{**facts["keys"][0], **members}]}
+
+
 @pytest.mark.parametrize(
     "facts",
     [
         {"action": "key-rotate"},
         rotated(OTHER, 1),
         rotated(OTHER, 2, "gateway.test/other"),
-        {**rotated(OTHER, 2), "public": None},
-        {**rotated(OTHER, 2), "public": "nothing"},
-        {**rotated(OTHER, 2), "number": "2"},
-        {**rotated(OTHER, 2), "use": "promise"},
-        {**rotated(OTHER, 2), "use": "promise", "public": "AAAA"},
+        _named(public=None),
+        _named(public="nothing"),
+        _named(public="a+b+AAAA"),
+        _named(public=writer.vkey(OTHER, kind=4)),
+        _named(number="2"),
+        _named(use="promise"),
+        _named(use="promise", public="AAAA"),
         {"action": "keys-create", "keys": 7},
         {"action": "log-loss"},
         {"action": "log-loss", "first": -1, "last": 3},
     ],
-    ids=map(str, range(11)),
+    ids=map(str, range(13)),
 )
 def test_facts_of_keys_and_losses_that_are_none(facts: dict[str, Any], tmp_path: Path) -> None:
     """Even the key's holder can't record a key or a loss that is none."""

@@ -1,5 +1,7 @@
 """Inclusion and consistency proofs: Certificate Transparency's vectors, and all proofs of RFC 6962's definitions."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,11 +211,7 @@ def test_every_consistency_proof_of_the_definition_verifies(size: int) -> None:
 @given(st.integers(-2, 20), st.integers(-2, 20), st.lists(st.sampled_from(HASHES), max_size=8), st.sampled_from(HASHES))
 def test_no_numbers_break_the_proofs(one: int, other: int, path: list[bytes], top: bytes) -> None:
     """Whatever sizes and paths are given, the answer is yes or ProofError."""
-    for check in (
-        lambda: check_inclusion(one, other, HASHES[0], path, top),
-        lambda: check_consistency(one, other, HASHES[0], top, path),
-    ):
-        try:
-            check()
-        except ProofError:
-            continue
+    with suppress(ProofError):
+        check_inclusion(one, other, HASHES[0], path, top)
+    with suppress(ProofError):
+        check_consistency(one, other, HASHES[0], top, path)

@@ -234,14 +234,8 @@ def keys_created(log: Written) -> dict[str, Any]:
 
 def rotated(key: Ed25519PrivateKey, number: int, name: str = ORIGIN) -> dict[str, Any]:
     """Return the facts of the entry that rotated the checkpoint key."""
-    public = vkey(key, name)
-    return {
-        "action": "key-rotate",
-        "use": "checkpoint",
-        "number": number,
-        "id": f"checkpoint-{number}",
-        "public": public,
-    }
+    named = {"use": "checkpoint", "number": number, "id": f"checkpoint-{number}", "public": vkey(key, name)}
+    return {"action": "key-rotate", "keys": [named]}
 
 
 def public(key: Ed25519PrivateKey) -> bytes:
