@@ -66,6 +66,7 @@ def shell(sqlite_arrests: str, tmp_path: Path) -> Shell:
         "arrest_url": sqlite_arrests,
         "store_url": f"sqlite:///{tmp_path / 'store.db'}",
         "keys": str(tmp_path / "keys"),
+        "keys_passphrase": str(world.passphrase(tmp_path / "keys")),
         "policies": str(directory(tmp_path / "policies", "first")),
         "approvers": str(tmp_path / "approvers"),
         "issuer": "http://127.0.0.1:8000",
