@@ -22,6 +22,8 @@ class LogKeys:
     def __init__(self, trusted: tuple[VerifierKey, ...]) -> None:
         self._trusted = trusted
         self._now = trusted
+        # Those that the auditor trusts and the log has not named yet, once it has named any.
+        self._unseen: list[VerifierKey] = []
         self._named: list[VerifierKey] = []
         # How many of those named stand in leaves that a note covers.
         self._endorsed = 0
@@ -44,13 +46,21 @@ class LogKeys:
 
     def _name(self, key: Key, *, first: bool) -> None:
         log_key = _read(key, read_log_key)
-        if log_key.name != self._trusted[0].name or key.number <= self._number or len(self._named) == _MAX_KEYS:
+        if log_key.name != self._trusted[0].name or key.number <= self._number or key.number > _MAX_KEYS:
             raise LeafError("names a key of another log, or one out of its turn")
         self._number = key.number
         if first:
             self._now = (log_key,)
+            self._unseen = [each for each in self._trusted if each != log_key]
         else:
             self._named.append(log_key)
+            self._unseen = [each for each in self._unseen if each != log_key]
+
+    def lose(self) -> None:
+        """Take note that a leaf is lost: it may have named a key, so those that the auditor trusts may follow."""
+        self._named[:0] = self._unseen
+        self._endorsed += len(self._unseen)
+        self._unseen.clear()
 
     def acceptable(self) -> tuple[VerifierKey, ...]:
         """Return the keys that may have signed at this size."""

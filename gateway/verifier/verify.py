@@ -140,6 +140,7 @@ class _Log:
         if committed != _NULL:
             self._growth.suspect(VerificationError(Wrong.OPENINGS, f"leaf {index} is lost, and has commitments"))
         self._losses.lost(index)
+        self._keys.lose()
         self._comparison.leaf(index, hashed, None)
         self._growth.append(hashed, "")
 

@@ -383,6 +383,28 @@ def test_the_first_thing_wrong_is_placed(tmp_path: Path) -> None:
     assert "leaves 9 to 12 " in wrong(log, tmp_path)
 
 
+def test_reordered_among_very_many(tmp_path: Path) -> None:
+    """Among more leaves than are remembered since a checkpoint, another order can't be told from a change."""
+    for count, kind in ((4096, "reordered"), (4097, "changed")):
+        log = honest(())
+        log.openings.clear()
+        log.leaves += [canonical(writer.leaf(number)) for number in range(1, count)]
+        log.commitments += [[] for _ in range(1, count)]
+        log.sign()
+        log.leaves[70], log.leaves[71] = log.leaves[71], log.leaves[70]
+        assert wrong(log, tmp_path).startswith(f"{kind}: ")
+
+
+def test_promise_keys_without_number_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many promise keys that memory would grow with them are refused."""
+    monkeypatch.setattr("gateway.verifier.keys._MAX_KEYS", 3)
+    log = honest((1, 4))
+    key = {"use": "promise", "number": 2, "public": writer.b64(writer.public(OTHER))}
+    log.append(action="key-rotate", keys=[{**key, "id": str(number)} for number in range(3)])
+    log.sign()
+    assert wrong(log, tmp_path).startswith("malformed: leaf 4 names a promise key too many")
+
+
 def test_duplicate_id(tmp_path: Path) -> None:
     """Even whoever holds the key can't let two entries have one id."""
     log = honest()
@@ -523,6 +545,20 @@ def test_a_key_that_was_rotated_out_signs_nothing_more(tmp_path: Path) -> None:
     log.append()
     log.sign()
     assert wrong(log, tmp_path).startswith("forged: the checkpoint of size 8 ")
+
+
+def test_a_rotation_that_was_lost_is_vouched_for_by_the_auditor(tmp_path: Path) -> None:
+    """Where the leaf of a rotation is lost, the new key follows for whoever trusts it, and for nobody else."""
+    log, second = _with_rotation()
+    log.lose(4)
+    log.notes.pop(2)
+    log.append(action="log-loss", first=4, last=4)
+    log.sign(second)
+    assert verified(log, tmp_path / "second", keys=(log.key, second)).size == 8
+    assert wrong(log, tmp_path / "first").startswith("forged: the checkpoint of size 7 ")
+    log.append()
+    log.sign()
+    assert wrong(log, tmp_path / "gone back", keys=(log.key, second)).startswith("forged: the checkpoint of size 9 ")
 
 
 def test_a_key_rotated_in_before_a_thief_named_the_true_one(tmp_path: Path) -> None:

@@ -16,6 +16,11 @@ from tests.world import ISSUER, POLICIES
 WITNESS = Ed25519PrivateKey.generate()
 
 
+def _of_another_id() -> str:
+    name, _, encoded = vkey(WITNESS).split("+", 2)
+    return f"{name}+00000000+{encoded}"
+
+
 def _run(*arguments: str | Path) -> Result:
     ended = CliRunner().invoke(verify, [str(argument) for argument in arguments])
     assert ended.exception is None or isinstance(ended.exception, SystemExit), ended.exception
@@ -95,7 +100,7 @@ def test_evidence_that_is_none(option: str, content: bytes, log: Written, tmp_pa
 
 
 @pytest.mark.parametrize("option", ["--key", "--witness"])
-@pytest.mark.parametrize("key", ["", "nothing", "a+b+c", "x" * 5000, "a\x01b", "a+00000000+AAAA"])
+@pytest.mark.parametrize("key", ["", "nothing", "a+b+c", "x" * 5000, "a\x01b", "a+00000000+AAAA", _of_another_id()])
 def test_a_key_that_is_none(option: str, key: str, log: Written, tmp_path: Path) -> None:
     """A key that is none is a mistake in the command, which ends with 2."""
     ended = _run(tmp_path / "log", "--key", vkey(log.key), option, key)

@@ -355,7 +355,9 @@ def test_a_promise_of_another_form(header: object, payload: dict[str, Any], tmp_
 
 
 @pytest.mark.parametrize(
-    "promise", ["", "..", "a.b", "a.b.c.d", "!.!.!", "é.é.é", "e30.e30.e30", "x" * 10_000, "W1tb.W1tb.AA=="], ids=str
+    "promise",
+    ["", "..", "a.b", "a.b.c.d", "!.!.!", "é.é.é", "e30.e30.e30", "x" * 10_000, "W1tb.W1tb.AA==", "e31.e30.AA"],
+    ids=str,
 )
 def test_a_promise_that_is_none(promise: str, tmp_path: Path) -> None:
     """Whatever is given as a promise, the answer is that it is none."""

@@ -150,6 +150,29 @@ def test_a_file_that_is_none(name: str, how: str, tmp_path: Path) -> None:
     assert _wrong(log, tmp_path) == f"malformed: {name} is not a file"
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_fails_when_it_is_read(name: str, tmp_path: Path) -> None:
+    """A disk that fails is told as such."""
+    log = honest()
+    (log.write(tmp_path) / name).unlink()
+    # A process's own memory is a regular file that can't be read at its beginning.
+    (tmp_path / name).symlink_to("/proc/self/mem")
+    assert _wrong(log, tmp_path) == f"malformed: {name} can't be read"
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    """While a log is read, it is told how many leaves of how many were."""
+    log = Written()
+    for _ in range(2500):
+        log.append()
+    log.sign()
+    log.openings.clear()
+    told: list[tuple[int, int]] = []
+    trusted = (read_log_key(vkey(log.key)),)
+    verify(log.write(tmp_path), trusted, Evidence(), NOW, lambda done, of: told.append((done, of)))
+    assert told == [(1000, 2500), (2000, 2500), (2500, 2500)]
+
+
 def test_no_directory(tmp_path: Path) -> None:
     """A directory that does not exist holds no export."""
     assert _wrong(honest(), tmp_path / "nowhere").startswith("malformed: log.json ")
