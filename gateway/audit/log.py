@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from gateway import tables
+from gateway.audit import heading
 from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign
 from gateway.audit.entry import Entry, SealedEntry, seal
+from gateway.audit.heading import Heading
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.audit.openings import Openings
 from gateway.audit.promise import Promised, Promises
@@ -44,34 +45,18 @@ class LoggedEntry:
     promise: str
 
 
-class _Leaf(msgspec.Struct):
-    """Of a leaf, what it can be searched by."""
-
-    time: str
-    action: str
-    decision: str
-    outcome: str
-    client: str | None = None
-    agency: str | None = None
-    purpose: str | None = None
-
-    def columns(self) -> dict[str, object]:
-        """Return what stands beside the leaf's hash."""
-        return {**msgspec.structs.asdict(self), "time": datetime.fromisoformat(self.time).timestamp()}
-
-
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     """An entry that waits for its place: its leaf's hash, and what it can be searched by."""
 
     id: str
     hashed: bytes
-    told: _Leaf
+    heading: Heading
 
     @classmethod
     def read(cls, entry_id: str, leaf: bytes) -> "_Waiting":
         """Read it from its leaf's bytes."""
-        return cls(entry_id, leaf_hash(leaf), msgspec.json.decode(leaf, type=_Leaf))
+        return cls(entry_id, leaf_hash(leaf), heading.read(leaf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +135,7 @@ class Log:
             waiting = list(connection.scalars(oldest))
             chosen = sa.select(tables.entry.c.entry_id, tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(waiting))
             found = connection.execute(chosen).all() if waiting else []
-            entries = sorted((_Waiting.read(e.entry_id, e.leaf) for e in found), key=lambda entry: entry.told.time)
+            entries = sorted((_Waiting.read(e.entry_id, e.leaf) for e in found), key=lambda entry: entry.heading.time)
             if entries:
                 self._extend(connection, Frontier(head.size, head.frontier), entries)
         self._sign()
@@ -176,7 +161,7 @@ class Log:
         leaves = []
         for entry in entries:
             place = {"leaf_index": frontier.size, "entry_id": entry.id, "leaf_hash": entry.hashed}
-            leaves.append(place | entry.told.columns())
+            leaves.append(place | entry.heading.columns())
             frontier.append(entry.hashed)
         connection.execute(tables.leaf.insert(), leaves)
         done = tables.pending.c.entry_id.in_([entry.id for entry in entries])
