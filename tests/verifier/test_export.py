@@ -21,7 +21,7 @@ from tests.audit.logs import OpenLog
 from tests.conftest import MakeWorld
 from tests.verifier import writer
 from tests.verifier.reading import NOW
-from tests.world import Databases
+from tests.world import Databases, passphrase
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_what_was_lost_is_exported_by_its_hash(log: OpenLog, tmp_path: Path) -> 
 
 def test_a_promise_of_the_gateway_is_evidence(log: OpenLog, keys: Path, tmp_path: Path) -> None:
     """A promise that the gateway signed is checked with the promise key that its log names."""
-    key = key_files.read(keys).promise.keys[1]
+    key = key_files.read(keys, passphrase(keys)).promise.keys[1]
     public = writer.b64(writer.public(key))
     named: list[Json] = [{"use": "promise", "number": 1, "id": key_files.thumbprint(key), "public": public}]
     first = log.log.append(Entry("key-rotate", "permit", "done", NOW, None, {"keys": named}))
