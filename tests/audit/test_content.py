@@ -45,6 +45,7 @@ MEMBERS = {
     "further",
     "gateway",
     "id",
+    "keys",
     "masked",
     "mission",
     "ori",
