@@ -99,10 +99,17 @@ class Inventory:
             return recorded, files[use, number]
         if number > NUMBERS.get(use, MOST):
             raise ConfigurationError(f"the keys '{use}' have no number left: {NUMBERS[use]} is the last")
+        self._check_writable()
         made = key_files.make(self.directory, self.passphrase, use, number)
         if made is None:
             raise ConfigurationError(f"another rotation of '{use}' is under way; see 'gateway keys list'")
         return recorded, made
+
+    def _check_writable(self) -> None:
+        """Refuse to make a file that could not be recorded: it would keep the gateway from its next start."""
+        nothing = sa.select(_TABLE).where(sa.false())
+        with self.store.transaction() as connection:
+            connection.execute(_TABLE.insert().from_select(list(_TABLE.c.keys()), nothing))
 
     def first(self) -> tuple[KeyFile, ...]:
         """Return the keys of a new log, made where there are none; refuse a log that has begun without keys."""

@@ -39,6 +39,7 @@ class Machine:
         done = CliRunner().invoke(program, list(arguments), env=environment)
         assert done.exit_code == status, done.output
         assert "Traceback" not in done.output
+        assert list(self.keys.parent.rglob(".new-*")) == []
         if status:
             assert done.stderr.startswith("gateway: ")
             assert done.stderr.count("\n") == 1

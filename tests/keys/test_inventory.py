@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from psycopg import sql
 
 from gateway import app as composition
 from gateway import keys as key_files
@@ -20,6 +22,7 @@ from gateway.keys import USES
 from tests import world
 from tests.audit import logs
 from tests.keys.city import Machine
+from tests.services import Postgres
 from tests.world import Databases
 
 Deed = Callable[[Machine, str], None]
@@ -307,6 +310,20 @@ def test_numbers_end_with_one_byte(databases: Databases, tmp_path: Path, use: st
     world.prepare(machine.settings)
     assert f"the keys '{use}' have no number left: 255 is the last" in machine.rotate(use, status=2)
     assert sorted(machine.keys.glob(f"{use}-*")) == [machine.keys / f"{use}-255.pem"]
+    starts(machine)
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+def test_who_may_not_record_a_key_makes_no_file(machine: Machine, postgres: Postgres, dialect: str) -> None:
+    """By the role that serves, a rotation leaves nothing that would keep the gateway from its next start."""
+    assert dialect == "postgresql"
+    database = str(sa.make_url(machine.settings.store_url).database)
+    role = f"serves_{database}"
+    postgres.run(sql.SQL("CREATE ROLE {} LOGIN IN ROLE pg_read_all_data").format(sql.Identifier(role)))
+    serving = Machine(machine.settings.model_copy(update={"store_url": postgres.url(database, role)}))
+    assert serving.run("keys", "list").count("writes") == len(USES)
+    assert serving.rotate("ids", status=1) == "gateway: the gateway's store is unavailable\n"
+    assert not key_files.file_of(machine.keys, "ids", 2).exists()
     starts(machine)
 
 
