@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,8 +13,8 @@ from sqlalchemy.engine import Connection
 
 from gateway import tables
 from gateway.audit import heading
-from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign
-from gateway.audit.entry import Entry, SealedEntry, seal
+from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign, signers
+from gateway.audit.entry import Entry, SealedEntry, new_id, seal
 from gateway.audit.heading import Heading
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.audit.openings import Openings
@@ -35,6 +35,9 @@ _APPEND = """
 _NEWEST_CHECKPOINT = sa.select(tables.checkpoint).order_by(tables.checkpoint.c.size.desc()).limit(1)
 
 With = Callable[[Connection], None]
+T = TypeVar("T")
+# What changes the store, in a transaction and under an entry's id, and then says what it did.
+Deed = Callable[[Connection, str], tuple[Entry, T]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Log:
         A crash before the commit leaves nothing, and nothing was answered. A crash after it leaves an entry for an
         answer that was not sent: the log may say too much, never too little.
         """
-        sealed = seal(entry)
+        sealed = seal(entry, new_id())
         now = time.time()
         with self._store.transaction() as connection:
             self._insert(connection, sealed, now)
@@ -96,6 +99,17 @@ class Log:
         made = int(now)
         promised = Promised(sealed.id, leaf_hash(sealed.leaf), made, made + self._delay)
         return LoggedEntry(sealed.id, self._promises.sign(promised))
+
+    def perform(self, deed: Deed[T]) -> T:
+        """Let a deed change the store, and write the entry that it makes of it, in one transaction; return its result.
+
+        For what can be told only after it was done, such as how much there was to do. A crash leaves all or nothing.
+        """
+        identifier = new_id()
+        with self._store.transaction() as connection:
+            entry, result = deed(connection, identifier)
+            self._insert(connection, seal(entry, identifier), time.time())
+        return result
 
     def _insert(self, connection: Connection, sealed: SealedEntry, now: float) -> None:
         kept = self._openings.seal(sealed.commitments, sealed.id)
@@ -177,15 +191,18 @@ class Log:
     def _sign(self) -> None:
         """Sign the head if it has no checkpoint yet. Two signers of one head write the same note.
 
-        The first note under a new key is signed by the key before it too: whoever trusts that one learns of the new.
+        A key signs once the tree tells of it. The first note under a new key is signed by the key before it too: whoever
+        trusts that one learns of the new.
+        From then on a process that does not know the new key signs nothing: the old one alone counts no longer.
         """
         with self._store.transaction() as connection:
-            head = connection.execute(sa.select(tables.tree_head)).one()
+            # Locked, so that no note by the old key alone comes after one by the new.
+            head = connection.execute(sa.select(tables.tree_head).with_for_update()).one()
             newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
-            if newest is not None and newest.size == head.size:
+            if newest is not None and (newest.size == head.size or self._succeeded(newest.note)):
                 return
-            before = self._checkpoints.newest if newest is None else self._signer(newest.note)
-            numbers = dict.fromkeys((before, self._checkpoints.newest))
+            number = self._in_force(connection)
+            numbers = dict.fromkeys((number if newest is None else self._signer(newest.note), number))
             root = Frontier(head.size, head.frontier).root()
             checkpoint = Checkpoint(self.verifier.origin, head.size, root)
             note = sign(checkpoint, [self._checkpoints.keys[number] for number in numbers])
@@ -194,6 +211,13 @@ class Log:
                 connection.execute(tables.checkpoint.insert(), row)
             else:
                 connection.execute(postgresql.insert(tables.checkpoint).on_conflict_do_nothing(), row)
+
+    def _in_force(self, connection: Connection) -> int:
+        """Return the number of the newest key whose record has its place in the tree; before any has, of the first."""
+        table = tables.key_record
+        told = sa.select(sa.func.max(table.c.number)).join(tables.leaf, tables.leaf.c.entry_id == table.c.entry_id)
+        number: int | None = connection.scalar(told.where(table.c.use == "checkpoint"))
+        return min(self._checkpoints.keys) if number is None else number
 
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint."""
@@ -239,6 +263,10 @@ class Log:
             return number
         self._verifier(numbers[-1]).open(note)
         return numbers[-1]
+
+    def _succeeded(self, note: str) -> bool:
+        """Whether a key that is not at hand signed a note of this log."""
+        return not signers(note, self.verifier.origin) <= {self._verifier(n).key_id() for n in self._checkpoints.keys}
 
     def _verifier(self, number: int) -> Verifier:
         return Verifier(self.verifier.origin, self._checkpoints.keys[number].public_key())

@@ -16,7 +16,7 @@ from gateway import tables
 from gateway.app import now
 from gateway.audit import sealed
 from gateway.audit.checkpoint import Checkpoint, sign
-from gateway.audit.entry import Entry
+from gateway.audit.entry import Entry, new_id
 from gateway.audit.entry import seal as seal_entry
 from tests import world
 from tests.audit import logs
@@ -280,7 +280,7 @@ def entries_of_leaves_swapped(connection: Connection, _: OpenLog) -> None:
 
 
 def _insert(connection: Connection) -> str:
-    sealed = seal_entry(_entry())
+    sealed = seal_entry(_entry(), new_id())
     connection.execute(tables.entry.insert(), {"entry_id": sealed.id, "leaf": sealed.leaf})
     return sealed.id
 
