@@ -43,6 +43,7 @@ class Agreement:
     until: date | None
     state: AgreementState
     certifications: tuple[Certification, ...] = ()
+    address: str = ""
 
     def in_force(self, day: date) -> bool:
         """Whether the agreement stands on a local day of the city."""
@@ -189,7 +190,8 @@ class AccessRequest:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """How a question came: the peer's address, and when it began on the monotonic clock."""
+    """How a question came: the peer's address, when it began on the monotonic clock, and the bytes of its body."""
 
     source: str
     began: float
+    bytes_in: int

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -18,12 +19,14 @@ from gateway.access import (
     Search,
     Subject,
 )
-from gateway.audit.entry import Entry, Json, Opening
+from gateway.audit.entry import Entry, Opening
+from gateway.canonical import Json
 from gateway.catalogue import Resource
 from gateway.errors import Denied, Refusal
 from gateway.plan.planner import Plan
 from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Permit
+from gateway.problem import problem
 from gateway.records.query import Row
 
 
@@ -66,17 +69,13 @@ def disclosed(inquiry: Inquiry, found: Found) -> Entry:
         facts |= permitted(found.permit)
     if found.plan is not None:
         facts["plan"] = found.plan.statement.digest
-    facts |= {
-        "records": len(found.rows),
-        "persons": len({row.person for row in found.rows}),
-        "duration_ms": elapsed(inquiry.circumstances),
-    }
+    facts |= {"records": len(found.rows), "persons": len({row.person for row in found.rows})}
     resource = found.resource.name if found.resource else None
     openings = (
-        *_asked(inquiry),
+        *_asked(inquiry, len(found.body)),
         Opening("body", hashlib.sha256(found.body).hexdigest()),
         *(
-            Opening("record", {"resource": resource, "key": str(row.key), "person": str(row.person)}, row.person)
+            Opening("record", {"resource": resource, "key": str(row.key), "person": str(row.person)})
             for row in found.rows
         ),
     )
@@ -105,23 +104,32 @@ def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Ent
         "reports": list(reports) or None,
         "records": 0,
         "persons": 0,
-        "duration_ms": elapsed(inquiry.circumstances),
     }
     decision = "deny" if isinstance(refusal, Denied) else "refuse"
-    return Entry(
-        action_of(inquiry.question), decision, refusal.code, inquiry.now, inquiry.subject, facts, _asked(inquiry)
+    openings = _asked(inquiry, len(problem(refusal)))
+    return Entry(action_of(inquiry.question), decision, refusal.code, inquiry.now, inquiry.subject, facts, openings)
+
+
+def personal(subject: Subject, circumstances: Circumstances, bytes_out: int) -> tuple[Opening, ...]:
+    """Return what concerns whoever asks: how the question came and was answered, and the officer."""
+    came = how(circumstances, bytes_out)
+    return (came,) if subject.officer is None else (came, Opening("officer", subject.officer))
+
+
+def how(circumstances: Circumstances, bytes_out: int) -> Opening:
+    """Tell where a question came from, how long it took up to here, and the bytes of question and answer.
+
+    It is sealed: the leaf of a hidden record and that of a missing one must not differ, not even in time.
+    """
+    return Opening(
+        "circumstances",
+        {
+            "source": circumstances.source,
+            "duration_ms": round((time.monotonic() - circumstances.began) * 1000, 2),
+            "bytes_in": circumstances.bytes_in,
+            "bytes_out": bytes_out,
+        },
     )
-
-
-def personal(subject: Subject, circumstances: Circumstances) -> tuple[Opening, ...]:
-    """Return what concerns whoever asks: the source address, the officer."""
-    source = Opening("source", circumstances.source)
-    return (source,) if subject.officer is None else (source, Opening("officer", subject.officer))
-
-
-def elapsed(circumstances: Circumstances) -> float:
-    """Return the milliseconds since the question came."""
-    return round((time.monotonic() - circumstances.began) * 1000, 2)
 
 
 def _facts(inquiry: Inquiry) -> dict[str, Json]:
@@ -133,6 +141,8 @@ def _facts(inquiry: Inquiry) -> dict[str, Json]:
         facts["purpose"] = question.purpose
     if not isinstance(question, Describe) and question.resource in catalogue.resources:
         facts["resource"] = question.resource
+    if isinstance(question, Search) and question.resource in catalogue.resources:
+        facts |= _named(question, catalogue.resources[question.resource])
     day = inquiry.moment.astimezone(catalogue.time_zone).date()
     facts["certified"] = sorted(inquiry.subject.agreement.certified(question.purpose, day)) or None
     if rehearsal.day is not None:
@@ -142,10 +152,32 @@ def _facts(inquiry: Inquiry) -> dict[str, Json]:
     return facts
 
 
-def _asked(inquiry: Inquiry) -> tuple[Opening, ...]:
+def _asked(inquiry: Inquiry, bytes_out: int) -> tuple[Opening, ...]:
     question = inquiry.question
-    openings = (*personal(inquiry.subject, inquiry.circumstances), Opening("question", _told(question)))
+    openings = (*personal(inquiry.subject, inquiry.circumstances, bytes_out), Opening("question", _told(question)))
     return openings if question.case is None else (*openings, Opening("case", question.case))
+
+
+def _named(search: Search, resource: Resource) -> dict[str, Json]:
+    """Tell by which fields a search filters and sorts, without the terms; what is no field is the client's own text."""
+    known = {path for path, _ in resource.paths()}
+    return {
+        "filtered": sorted(known.intersection(_fields(search.filter))) or None,
+        "sorted_by": [key.field for key in search.sort if key.field in known] or None,
+    }
+
+
+def _fields(asked: Filter | None) -> Iterator[str]:
+    match asked:
+        case None:
+            return
+        case Compare(field=field):
+            yield field
+        case Not(part):
+            yield from _fields(part)
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _fields(part)
 
 
 def action_of(question: Question) -> str:

@@ -17,14 +17,17 @@ from gateway.activation.current import Clocks, Current, Watch
 from gateway.activation.register import Register
 from gateway.activation.statement import Statement
 from gateway.audit.aggregate import Aggregate
-from gateway.audit.entry import Entry, Json
-from gateway.audit.log import Log, Openings
+from gateway.audit.entry import Entry
+from gateway.audit.log import Log, Signing
+from gateway.audit.openings import Openings
 from gateway.audit.sealer import Sealer
+from gateway.canonical import Json
 from gateway.disclosure import Custodian
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.identity.clients import Clients
 from gateway.identity.tokens import AccessTokens, Assertions
 from gateway.instruments import Instruments
+from gateway.keys import Keys
 from gateway.opaque import Cursors, Ids
 from gateway.policy.bundle import Bundle
 from gateway.policy.tables import Dialect
@@ -63,23 +66,38 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_log(settings: Settings) -> tuple[Store, Log, Openings]:
-    """Open the store and its log."""
-    keys = key_files.read(settings.keys)
+@dataclass(frozen=True, slots=True)
+class OpenLog:
+    """The gateway's store with its log, and what seals and opens the log's sealed parts."""
+
+    store: Store
+    log: Log
+    openings: Openings
+
+
+def _opened(settings: Settings, keys: Keys) -> OpenLog:
     store = Store(settings.store_url)
     openings = Openings(keys.openings, keys.index)
-    return store, Log(store, settings.log_origin, keys.checkpoint, openings), openings
+    signing = Signing(keys.checkpoint, keys.promise)
+    return OpenLog(store, Log(store, settings.log_origin, signing, openings, settings.seal_delay), openings)
+
+
+@contextmanager
+def open_log(settings: Settings) -> Iterator[OpenLog]:
+    """Open the store and its log for a block."""
+    opened = _opened(settings, key_files.read(settings.keys))
+    try:
+        yield opened
+    finally:
+        opened.store.close()
 
 
 @contextmanager
 def open_register(settings: Settings, clock: Clock = now) -> Iterator[Register]:
     """Open the register of statements for a block."""
-    store, log, _ = open_log(settings)
-    try:
-        store.check()
-        yield Register(store, log, clock)
-    finally:
-        store.close()
+    with open_log(settings) as opened:
+        opened.store.check()
+        yield Register(opened.store, opened.log, clock)
 
 
 def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float] = time.monotonic) -> Gateway:
@@ -93,7 +111,8 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         keys = key_files.read(settings.keys)
         telemetry = Telemetry()
         # 1.
-        store, log, openings = open_log(settings)
+        opened = _opened(settings, keys)
+        store, log = opened.store, opened.log
         refused.callback(store.close)
         store.check()
         _started(log.check)
@@ -120,7 +139,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             fitting=fitting,
             dialect=Dialect(records.engine.dialect.name),
             log=log,
-            openings=openings,
+            openings=opened.openings,
             aggregate=aggregate,
             instruments=Instruments(store),
             ids=Ids(keys.ids),
@@ -146,7 +165,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         claim = store.claim_only_process() if memory else None
         refused.pop_all()
         # The policy first: what it waits for, a stop waits for.
-        works = (policy.refresh, log.seal, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
+        works = (policy.refresh, log.seal_all, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
         return Gateway(flask, Sealer(works), custodian, store, log, claim)
 
 
@@ -179,8 +198,7 @@ def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:
 def prepare(settings: Settings) -> None:
     """Make the keys and the store's tables where they do not exist yet."""
     key_files.create(settings.keys)
-    store, log, _ = open_log(settings)
-    store.create(settings.log_origin, b"")
-    store.check()
-    log.check()
-    store.close()
+    with open_log(settings) as opened:
+        opened.store.create(settings.log_origin, b"")
+        opened.store.check()
+        opened.log.check()

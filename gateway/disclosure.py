@@ -25,8 +25,10 @@ from gateway.access import (
 from gateway.accounting import Found, Inquiry, Rehearsal
 from gateway.activation.current import Current
 from gateway.audit.aggregate import Aggregate
-from gateway.audit.entry import Entry, Json, Opening
-from gateway.audit.log import Log, LoggedEntry, Openings
+from gateway.audit.entry import Entry, person, record
+from gateway.audit.log import Log, LoggedEntry
+from gateway.audit.openings import Openings
+from gateway.canonical import Json
 from gateway.catalogue import Resource
 from gateway.domains import TEXTUAL
 from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, Unavailable
@@ -38,6 +40,7 @@ from gateway.policy.compose import Deny, Permit
 from gateway.policy.decide import decide
 from gateway.policy.tables import Dialect
 from gateway.policy.view import Standing, View
+from gateway.problem import problem
 from gateway.records.query import Records, Row
 from gateway.records.schema import Fitting
 from gateway.rendering import Page, Policy, Renderer
@@ -106,6 +109,7 @@ class Custodian:
         """Answer a question; raise Unavailable only where no entry can be written."""
         now = self._clock()
         try:
+            self._log.check_prompt()
             bundle = self._policy.bundle
         except Unavailable as refusal:
             action = accounting.action_of(question)
@@ -134,29 +138,29 @@ class Custodian:
         """Refuse a known client before its question could be read, or while nobody knows the policy in force."""
         # A word outside the vocabulary is the client's own text, and has no place in the leaf.
         known = purpose if purpose in self._policy.last.catalogue.purposes else None
-        facts: dict[str, Json] = {"purpose": known, "duration_ms": accounting.elapsed(circumstances)}
-        openings = accounting.personal(subject, circumstances)
+        facts: dict[str, Json] = {"purpose": known}
+        openings = accounting.personal(subject, circumstances, len(problem(refusal)))
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, facts, openings)
         return LoggedRefusal(refusal, self._log.append(entry))
 
     def refuse_unknown(self, refusal: Refusal, circumstances: Circumstances, *, action: str) -> LoggedRefusal:
         """Refuse whoever is not known, or comes too often: counted with others of its kind and key."""
-        openings = (Opening("source", circumstances.source),)
+        openings = (accounting.how(circumstances, len(problem(refusal))),)
         entry = Entry(action, "refuse", refusal.code, self._clock(), None, {}, openings)
         return LoggedRefusal(refusal, self._aggregate.add(entry, circumstances.source))
 
-    def refuse_throttled(self, refusal: Refusal, subject: Subject, circumstances: Circumstances) -> LoggedRefusal:
-        """Refuse a known client that comes too often."""
-        entry = Entry(
-            "read", "refuse", refusal.code, self._clock(), subject, {}, accounting.personal(subject, circumstances)
-        )
+    def refuse_counted(
+        self, refusal: Refusal, subject: Subject, circumstances: Circumstances, *, action: str
+    ) -> LoggedRefusal:
+        """Refuse a known client that comes too often, or is suspended."""
+        openings = accounting.personal(subject, circumstances, len(problem(refusal)))
+        entry = Entry(action, "refuse", refusal.code, self._clock(), subject, {}, openings)
         return LoggedRefusal(refusal, self._aggregate.add(entry, subject.client))
 
-    def note(self, action: str, subject: Subject, circumstances: Circumstances) -> LoggedEntry:
+    def note(self, action: str, subject: Subject, circumstances: Circumstances, bytes_out: int) -> LoggedEntry:
         """Write down what a client did that disclosed no record, such as getting a token."""
-        facts: dict[str, Json] = {"duration_ms": accounting.elapsed(circumstances)}
-        openings = accounting.personal(subject, circumstances)
-        return self._log.append(Entry(action, "permit", "done", self._clock(), subject, facts, openings))
+        openings = accounting.personal(subject, circumstances, bytes_out)
+        return self._log.append(Entry(action, "permit", "done", self._clock(), subject, {}, openings))
 
     def close(self) -> None:
         """Let the connections to the arrest database go."""
@@ -309,8 +313,8 @@ class Custodian:
         marks = []
         for row in found.rows:
             by_person = any(_is_seen(path, row, view) for path in resource.person_paths())
-            prefix = "p" if by_person else f"r-{hashlib.sha256(resource.name.encode()).hexdigest()[:8]}-"
-            marks.append(prefix + self._openings.index_of(row.person if by_person else row.key).hex())
+            counted = person(row.person) if by_person else record(resource.name, row.key)
+            marks.append(self._openings.index_of(counted).hex())
         day = inquiry.now.astimezone(inquiry.bundle.catalogue.time_zone).date()
         at_most = min(budget.at_most for budget in found.permit.budgets)
         return limits.Charge(inquiry.subject.agreement.id, day, at_most, tuple(marks))

@@ -1,12 +1,16 @@
-"""Warrants and orders that the city has verified: added by one officer, confirmed by another, bound to one person."""
+"""Warrants and orders that the city has verified: added by one officer, confirmed by another, bound to one person.
+
+Each change is written in the transaction of its log entry.
+"""
 
 import secrets
 from dataclasses import dataclass
 from datetime import date
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
-from gateway import store as tables
+from gateway import tables
 from gateway.access import Instrument
 from gateway.errors import ConfigurationError
 from gateway.store import Store
@@ -26,45 +30,48 @@ class Filed:
     expires_on: date
 
 
+def new_id() -> str:
+    """Return an id for an instrument that is to be added."""
+    return secrets.token_hex(8)
+
+
+def add(connection: Connection, identifier: str, filed: Filed, officer: str) -> None:
+    """Record an instrument; it counts for nothing until another officer confirms it."""
+    if filed.expires_on <= filed.issued_on:
+        raise ConfigurationError("an instrument must expire after it was issued")
+    row = {
+        "instrument_id": identifier,
+        "person_id": filed.person,
+        "agency": filed.agency,
+        "purpose": filed.purpose,
+        "kind": filed.kind,
+        "signer": filed.signer,
+        "document_sha256": filed.document_sha256,
+        "issued_on": filed.issued_on,
+        "expires_on": filed.expires_on,
+        "added_by": officer,
+    }
+    connection.execute(tables.instrument.insert(), row)
+
+
+def confirm(connection: Connection, identifier: str, officer: str) -> None:
+    """Confirm an instrument; the officer must be another than the one who added it."""
+    table = tables.instrument
+    added_by = connection.scalar(sa.select(table.c.added_by).where(table.c.instrument_id == identifier))
+    if added_by is None:
+        raise ConfigurationError(f"there is no instrument {identifier}")
+    if added_by == officer:
+        raise ConfigurationError("the officer who added an instrument can't confirm it")
+    unconfirmed = (table.c.instrument_id == identifier) & table.c.confirmed_by.is_(None)
+    if connection.execute(table.update().where(unconfirmed).values(confirmed_by=officer)).rowcount != 1:
+        raise ConfigurationError(f"the instrument {identifier} is confirmed already")
+
+
 class Instruments:
     """The register of instruments in the gateway's store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-
-    def add(self, filed: Filed, officer: str) -> str:
-        """Record an instrument; it counts for nothing until another officer confirms it. Return its id."""
-        if filed.expires_on <= filed.issued_on:
-            raise ConfigurationError("an instrument must expire after it was issued")
-        identifier = secrets.token_hex(8)
-        row = {
-            "instrument_id": identifier,
-            "person_id": filed.person,
-            "agency": filed.agency,
-            "purpose": filed.purpose,
-            "kind": filed.kind,
-            "signer": filed.signer,
-            "document_sha256": filed.document_sha256,
-            "issued_on": filed.issued_on,
-            "expires_on": filed.expires_on,
-            "added_by": officer,
-        }
-        with self._store.transaction() as connection:
-            connection.execute(tables.instrument.insert(), row)
-        return identifier
-
-    def confirm(self, identifier: str, officer: str) -> None:
-        """Confirm an instrument; the officer must be another than the one who added it."""
-        table = tables.instrument
-        with self._store.transaction() as connection:
-            added_by = connection.scalar(sa.select(table.c.added_by).where(table.c.instrument_id == identifier))
-            if added_by is None:
-                raise ConfigurationError(f"there is no instrument {identifier}")
-            if added_by == officer:
-                raise ConfigurationError("the officer who added an instrument can't confirm it")
-            unconfirmed = (table.c.instrument_id == identifier) & table.c.confirmed_by.is_(None)
-            if connection.execute(table.update().where(unconfirmed).values(confirmed_by=officer)).rowcount != 1:
-                raise ConfigurationError(f"the instrument {identifier} is confirmed already")
 
     def in_force(self, agency: str, purpose: str, day: date) -> tuple[Instrument, ...]:
         """Return the confirmed instruments of an agency for a purpose, on a local day; expiry is exclusive."""

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     policy_age: Annotated[int, Field(ge=2, le=300, description="seconds that a policy holds unconfirmed")] = 10
     issuer: Annotated[str, Field(description="the URL by which clients know the authorization server")]
     audience: Annotated[str | None, Field(description="the URL by which clients know the API; else the issuer")] = None
+    seal_delay: Annotated[int, Field(ge=2, le=604800, description="seconds within which entries are sealed")] = 86400
     log_origin: Annotated[str, Field(description="the name of the log, without a scheme", min_length=1)]
     bind: Annotated[str, Field(description="address and port to serve on")] = "127.0.0.1:8000"
     workers: Annotated[int, Field(ge=1, le=64, description="server processes")] = 1

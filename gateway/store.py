@@ -1,8 +1,4 @@
-"""The gateway's own database: its tables, its connections, and what it must promise before it is trusted.
-
-It holds clients, agreements, instruments, budgets, statements with their bundles, and the log. Arrest records are never
-in it.
-"""
+"""The gateway's own database: its connections, and what it must promise before it is trusted."""
 
 import fcntl
 from collections.abc import Iterator
@@ -11,144 +7,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy import Column, Table
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.errors import ConfigurationError, Unavailable
+from gateway.tables import metadata, schema_version, tree_head
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # An arbitrary number that names the lock; PostgreSQL's advisory locks are numbers.
 _LIMITER_LOCK = 0x6C696D69
 # A transaction of SQLite that only reads, and so takes no lock of writers.
 _DEFERRED = "deferred"
-
-metadata = sa.MetaData()
-
-schema_version = Table("schema_version", metadata, Column("version", sa.Integer, primary_key=True))
-
-agreement = Table(
-    "agreement",
-    metadata,
-    Column("agreement_id", sa.String(60), primary_key=True),
-    Column("version", sa.Integer, nullable=False),
-    Column("agency", sa.String(60), nullable=False),
-    Column("component", sa.String(60), nullable=False),
-    Column("ori", sa.String(9), nullable=False),
-    Column("mission", sa.String(60), nullable=False),
-    Column("criminal_justice_agency", sa.Boolean, nullable=False),
-    Column("purposes", sa.JSON, nullable=False),
-    Column("starts", sa.Date, nullable=False),
-    Column("until", sa.Date),
-    Column("state", sa.String(20), nullable=False),
-    Column("certifications", sa.JSON, nullable=False),
-)
-
-client = Table(
-    "client",
-    metadata,
-    Column("client_id", sa.String(60), primary_key=True),
-    Column("agreement_id", sa.ForeignKey("agreement.agreement_id"), nullable=False),
-    Column("public_key", sa.JSON, nullable=False),
-    Column("state", sa.String(20), nullable=False),
-)
-
-assertion = Table(
-    "assertion",
-    metadata,
-    Column("client_id", sa.String(60), primary_key=True),
-    Column("jti", sa.String(128), primary_key=True),
-    Column("expires_at", sa.BigInteger, nullable=False),
-)
-
-instrument = Table(
-    "instrument",
-    metadata,
-    Column("instrument_id", sa.String(32), primary_key=True),
-    Column("person_id", sa.BigInteger, nullable=False, index=True),
-    Column("agency", sa.String(60), nullable=False),
-    Column("purpose", sa.String(60), nullable=False),
-    Column("kind", sa.String(20), nullable=False),
-    Column("signer", sa.String(40), nullable=False),
-    Column("document_sha256", sa.String(64), nullable=False),
-    Column("issued_on", sa.Date, nullable=False),
-    Column("expires_on", sa.Date, nullable=False),
-    Column("added_by", sa.String(60), nullable=False),
-    Column("confirmed_by", sa.String(60)),
-    sa.CheckConstraint("confirmed_by IS NULL OR confirmed_by <> added_by", name="two_officers"),
-)
-
-budget_mark = Table(
-    "budget_mark",
-    metadata,
-    Column("agreement_id", sa.String(60), primary_key=True),
-    Column("day", sa.Date, primary_key=True),
-    Column("mark", sa.String(80), primary_key=True),
-)
-
-entry = Table(
-    "entry",
-    metadata,
-    Column("entry_id", sa.String(32), primary_key=True),
-    Column("leaf", sa.LargeBinary, nullable=False),
-)
-
-opening = Table(
-    "opening",
-    metadata,
-    Column("entry_id", sa.String(32), primary_key=True),
-    Column("position", sa.Integer, primary_key=True),
-    Column("commitment", sa.LargeBinary, nullable=False),
-    Column("salt", sa.LargeBinary),
-    Column("sealed", sa.LargeBinary),
-    Column("person_index", sa.LargeBinary, index=True),
-)
-
-# Every policy that was ever activated, for ever, so that what the log says of old answers can be derived again.
-bundle = Table(
-    "bundle",
-    metadata,
-    Column("digest", sa.String(71), primary_key=True),
-    Column("archive", sa.LargeBinary, nullable=False),
-)
-
-statement = Table(
-    "statement",
-    metadata,
-    Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
-    Column("content", sa.LargeBinary, nullable=False),
-    Column("signatures", sa.Text, nullable=False),
-)
-
-# Entries that wait for their place in the tree.
-pending = Table("pending", metadata, Column("entry_id", sa.String(32), primary_key=True))
-
-leaf = Table(
-    "leaf",
-    metadata,
-    Column("leaf_index", sa.BigInteger, primary_key=True, autoincrement=False),
-    Column("entry_id", sa.String(32), nullable=False, unique=True),
-    Column("leaf_hash", sa.LargeBinary, nullable=False),
-)
-
-tree_head = Table(
-    "tree_head",
-    metadata,
-    Column("only", sa.Integer, primary_key=True),
-    Column("origin", sa.String(200), nullable=False),
-    Column("size", sa.BigInteger, nullable=False),
-    Column("frontier", sa.LargeBinary, nullable=False),
-    Column("sealed_at", sa.DateTime(timezone=True)),
-)
-
-checkpoint = Table(
-    "checkpoint",
-    metadata,
-    Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
-    Column("note", sa.Text, nullable=False),
-)
 
 
 class Claim(Protocol):

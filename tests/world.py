@@ -22,12 +22,12 @@ from gateway.access import Agreement, AgreementState
 from gateway.activation import approvers
 from gateway.activation.statement import Activate, Deed, Statement
 from gateway.app import Clock, Gateway
-from gateway.identity import tokens
-from gateway.identity.clients import Clients
+from gateway.identity import clients, tokens
 from gateway.keys import PrivateKey
 from gateway.policy.archive import read_directory
 from gateway.policy.check import checked
 from gateway.settings import Settings, read
+from gateway.store import Store
 
 POLICIES = Path(__file__).parent.parent / "policies"
 ISSUER = "http://127.0.0.1:8000"
@@ -180,20 +180,25 @@ class World:
         """Register a client."""
         key = ec.generate_private_key(ec.SECP256R1())
         agreed = agreement(name, agency, **changed)
-        Clients(self.gateway.store).add(name, tokens.public_jwk(_public(key)), agreed)
+        register(self.gateway.store, name, _public(key), agreed)
         return Asker(self, name, key, min(agreed.purposes), officer)
 
     def leaves(self) -> list[dict[str, Any]]:
         """Seal the log, and return its leaves."""
         from gateway.audit.show import latest
 
-        while self.gateway.log.seal():
-            pass
+        self.gateway.log.seal_all()
         return latest(self.gateway.store, 10_000)
 
     def close(self) -> None:
         """Let the connections go."""
         self.gateway.close()
+
+
+def register(store: Store, name: str, public: bytes, agreed: Agreement) -> None:
+    """Register a client under an agreement."""
+    with store.transaction() as connection:
+        clients.register(connection, name, tokens.public_jwk(public), agreed)
 
 
 def _public(key: PrivateKey) -> bytes:

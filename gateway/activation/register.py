@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from gateway import store as tables
+from gateway import tables
 from gateway.activation.approvers import Approvers
 from gateway.activation.history import History, Signed, chained
 from gateway.activation.statement import (
@@ -23,8 +23,9 @@ from gateway.activation.statement import (
     is_reason,
     parse,
 )
-from gateway.audit.entry import Entry, Json
+from gateway.audit.entry import Entry
 from gateway.audit.log import Log
+from gateway.canonical import Json
 from gateway.policy.archive import Files, pack, unpack
 from gateway.policy.bundle import Bundle
 from gateway.policy.check import checked
@@ -129,7 +130,7 @@ class Register:
 
     def seal(self) -> None:
         """Seal what was written, as a command does that ends."""
-        self._log.seal()
+        self._log.seal_all()
 
 
 def _day(deed: Deed) -> str | None:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -84,12 +85,16 @@ class Verifier:
         raise CheckpointError(f"the note is not signed by the log {self.origin} with the key at hand")
 
 
-def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
-    """Return the signed note of a checkpoint."""
+def sign(checkpoint: Checkpoint, keys: Iterable[Ed25519PrivateKey]) -> str:
+    """Return the note of a checkpoint, signed by each of the keys."""
     text = checkpoint.text()
-    key_id = Verifier(checkpoint.origin, key.public_key()).key_id()
+    return f"{text}\n{''.join(_signed(checkpoint.origin, text, key) for key in keys)}"
+
+
+def _signed(origin: str, text: str, key: Ed25519PrivateKey) -> str:
+    key_id = Verifier(origin, key.public_key()).key_id()
     signature = base64.b64encode(key_id + key.sign(text.encode())).decode()
-    return f"{text}\n{_SIGNATURE}{checkpoint.origin} {signature}\n"
+    return f"{_SIGNATURE}{origin} {signature}\n"
 
 
 def _signature(line: str) -> tuple[str, bytes]:

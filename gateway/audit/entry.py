@@ -6,58 +6,66 @@ leaves leaf and tree as they were.
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-import rfc8785
-
 from gateway import __version__
 from gateway.access import Subject
 from gateway.audit import merkle
+from gateway.canonical import Json, canonical
 
 SALT = 16
-_SORTED = msgspec.json.Encoder(order="sorted")
-_SAFE = 2**53 - 1
 _DOMAIN = b"arrest-gateway opening v1\n"
-
-Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
-
-
-def canonical(value: Json) -> bytes:
-    """Write canonical JSON (RFC 8785); where msgspec might write otherwise than the RFC says, the slow way is taken."""
-    return _SORTED.encode(value) if _simple(value) else rfc8785.dumps(value)
-
-
-def _simple(value: Json) -> bool:
-    """Whether sorting by code points and plain escapes are all that there is to it."""
-    match value:
-        case None | bool():
-            return True
-        case int():
-            return -_SAFE <= value <= _SAFE
-        case float():
-            # Of plain decimals, neither whole numbers nor exponents, both write the shortest form.
-            return 1e-3 <= value < 1e15 and not value.is_integer()  # noqa: PLR2004 -- where JavaScript's exponents begin
-        case str():
-            return value.isascii() and value.isprintable()
-        case dict():
-            return all(name.isascii() and name.isprintable() and _simple(each) for name, each in value.items())
-        case list() | tuple():
-            return all(map(_simple, value))
-        case _:
-            return False
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Something personal: what kind it is, its value, and the person whom it concerns, if it is about one."""
+    """Something personal, or that may be: what kind of thing it is, and its value."""
 
     kind: str
     value: Json
-    person: int | None = None
+
+
+def person(key: int | str) -> str:
+    """Name a person of the arrest database, as the keyed index does."""
+    return f"person:{key}"
+
+
+def officer(name: str) -> str:
+    """Name an officer, as the keyed index does."""
+    return f"officer:{name}"
+
+
+def record(resource: str, key: int | str) -> str:
+    """Name a record, as the keyed index does."""
+    return f"record:{resource}:{key}"
+
+
+def other(entry_id: str) -> str:
+    """Name an entry that another entry is about, as the keyed index does."""
+    return f"entry:{entry_id}"
+
+
+def subjects(kind: str, value: Json) -> tuple[str | None, str | None]:
+    """Return whom an opening is about and which record it names, by which it is to be found; None for neither.
+
+    It follows from what is sealed, so that a wrong index can be told from a right one.
+    """
+    match kind, value:
+        case "officer", str(name):
+            return officer(name), None
+        case "record", {"resource": str(resource), "key": str(key), "person": str(whose)}:
+            return person(whose), record(resource, key)
+        case "recalled", {"resource": str(resource), "key": str(key)}:
+            return None, record(resource, key)
+        case _, {"person": str(whose)}:
+            return person(whose), None
+        case _, {"entry": str(entry_id)}:
+            return other(entry_id), None
+        case _:
+            return None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,7 @@ def seal(entry: Entry) -> SealedEntry:
         )
     )
     leaf: dict[str, Any] = {
-        "version": 1,
+        "version": 2,
         "id": identifier,
         "time": entry.time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "gateway": __version__,

@@ -1,9 +1,7 @@
 """The log's writer: an entry is durable before `append` returns, and sealed into the tree soon after."""
 
-import hashlib
-import hmac
-import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,89 +9,91 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
-from gateway import store as tables
+from gateway import tables
 from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign
-from gateway.audit.entry import Commitment, Entry, SealedEntry, seal
+from gateway.audit.entry import Entry, SealedEntry, seal
 from gateway.audit.merkle import Frontier, leaf_hash
+from gateway.audit.openings import Openings
+from gateway.audit.promise import Promised, Promises
 from gateway.errors import ConfigurationError, Unavailable
+from gateway.keys import Ring
 from gateway.store import Store
 
 BATCH = 1000
-_NONCE = 12
 # One round trip for an entry with all its openings.
 _APPEND = """
     WITH appended AS (INSERT INTO entry (entry_id, leaf) VALUES (%(entry_id)s, %(leaf)b)),
-         waiting AS (INSERT INTO pending (entry_id) VALUES (%(entry_id)s))
-    INSERT INTO opening (entry_id, position, commitment, salt, sealed, person_index)
-    SELECT %(entry_id)s, * FROM unnest(%(position)b::int[], %(commitment)b::bytea[], %(salt)b::bytea[],
-                                       %(sealed)b::bytea[], %(person_index)b::bytea[])
+         waiting AS (INSERT INTO pending (entry_id, since) VALUES (%(entry_id)s, %(since)s))
+    INSERT INTO opening (entry_id, position, commitment, sealed, wrapped, about, record)
+    SELECT %(entry_id)s, * FROM unnest(%(position)b::int[], %(commitment)b::bytea[], %(sealed)b::bytea[],
+                                       %(wrapped)b::bytea[], %(about)b::bytea[], %(record)b::bytea[])
 """
+_NEWEST_CHECKPOINT = sa.select(tables.checkpoint).order_by(tables.checkpoint.c.size.desc()).limit(1)
 
 With = Callable[[Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedEntry:
-    """The proof that an entry is durable; only `Log.append` makes one, after its commit."""
+    """The proof that an entry is durable, and the promise that it will be sealed; only `Log.append` makes one."""
 
     id: str
+    promise: str
 
 
-class Openings:
-    """Seals the openings of entries and indexes them by person, each under a key of its own use."""
-
-    def __init__(self, openings_key: bytes, index_key: bytes) -> None:
-        self._cipher = AESGCM(openings_key)
-        self._index_key = index_key
-
-    def seal(self, commitment: Commitment, place: bytes) -> bytes:
-        """Encrypt an opening's kind and value for its place, `entry id:position`."""
-        nonce = os.urandom(_NONCE)
-        plain = msgspec.json.encode([commitment.opening.kind, commitment.opening.value])
-        return nonce + self._cipher.encrypt(nonce, plain, place)
-
-    def open(self, sealed: bytes, place: bytes) -> tuple[str, object]:
-        """Decrypt an opening; raise InvalidTag."""
-        kind, value = msgspec.json.decode(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], place))
-        return kind, value
-
-    def index_for(self, value: object) -> bytes | None:
-        """Return the index that an opening must have: that of the person whom its value names, if it names one."""
-        person = value.get("person") if isinstance(value, dict) else None
-        return self.index_of(int(person)) if isinstance(person, str) else None
-
-    def index_of(self, key: int) -> bytes:
-        """Return the keyed index of a person or a record."""
-        return hmac.digest(self._index_key, key.to_bytes(8, "big"), hashlib.sha256)
-
-
-class _Told(msgspec.Struct):
-    """Of a leaf, when it happened."""
+class _Leaf(msgspec.Struct):
+    """Of a leaf, what it can be searched by."""
 
     time: str
+    action: str
+    decision: str
+    outcome: str
+    client: str | None = None
+    agency: str | None = None
+    purpose: str | None = None
+
+    def columns(self) -> dict[str, object]:
+        """Return what stands beside the leaf's hash."""
+        return {**msgspec.structs.asdict(self), "time": datetime.fromisoformat(self.time).timestamp()}
 
 
-def _when(leaf: bytes) -> str:
-    return msgspec.json.decode(leaf, type=_Told).time
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An entry that waits for its place: its leaf's hash, and what it can be searched by."""
+
+    id: str
+    hashed: bytes
+    told: _Leaf
+
+    @classmethod
+    def read(cls, entry_id: str, leaf: bytes) -> "_Waiting":
+        """Read it from its leaf's bytes."""
+        return cls(entry_id, leaf_hash(leaf), msgspec.json.decode(leaf, type=_Leaf))
 
 
-def place(entry_id: str, position: int) -> bytes:
-    """Name the place of an opening."""
-    return f"{entry_id}:{position}".encode()
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What signs for a log: its checkpoints, and the promises of its entries."""
+
+    checkpoints: Ring[Ed25519PrivateKey]
+    promises: Ring[Ed25519PrivateKey]
 
 
 class Log:
-    """One log in the gateway's store: an origin, a signing key, a tree."""
+    """One log in the gateway's store: an origin, signing keys, a tree; entries are sealed within `delay` seconds."""
 
-    def __init__(self, store: Store, origin: str, key: Ed25519PrivateKey, openings: Openings) -> None:
+    def __init__(self, store: Store, origin: str, signing: Signing, openings: Openings, delay: int) -> None:
         self._store = store
-        self._key = key
+        self._checkpoints = signing.checkpoints
+        self._promises = Promises(origin, signing.promises)
         self._openings = openings
-        self.verifier = Verifier(origin, key.public_key())
+        self._delay = delay
+        # Until then, every entry had its place in the tree.
+        self._complete_until = time.time()
+        self.verifier = Verifier(origin, signing.checkpoints.keys[signing.checkpoints.newest].public_key())
 
     def append(self, entry: Entry, also: With | None = None) -> LoggedEntry:
         """Write an entry, and what `also` writes, in one transaction; return after the commit.
@@ -102,36 +102,38 @@ class Log:
         answer that was not sent: the log may say too much, never too little.
         """
         sealed = seal(entry)
+        now = time.time()
         with self._store.transaction() as connection:
-            self._insert(connection, sealed)
+            self._insert(connection, sealed, now)
             # Last, so that what it locks is locked no longer than the commit takes.
             if also is not None:
                 also(connection)
-        return LoggedEntry(sealed.id)
+        made = int(now)
+        promised = Promised(sealed.id, leaf_hash(sealed.leaf), made, made + self._delay)
+        return LoggedEntry(sealed.id, self._promises.sign(promised))
 
-    def _insert(self, connection: Connection, sealed: SealedEntry) -> None:
+    def _insert(self, connection: Connection, sealed: SealedEntry, now: float) -> None:
+        kept = self._openings.seal(sealed.commitments, sealed.id)
         openings = {
-            "position": list(range(len(sealed.commitments))),
+            "position": list(range(len(kept))),
             "commitment": [commitment.digest for commitment in sealed.commitments],
-            "salt": [commitment.salt for commitment in sealed.commitments],
-            "sealed": [self._openings.seal(c, place(sealed.id, at)) for at, c in enumerate(sealed.commitments)],
-            "person_index": [self._index(commitment) for commitment in sealed.commitments],
+            "sealed": [each.sealed for each in kept],
+            "wrapped": [each.wrapped for each in kept],
+            "about": [each.about for each in kept],
+            "record": [each.record for each in kept],
         }
         if not self._store.sqlite:
-            connection.exec_driver_sql(_APPEND, {"entry_id": sealed.id, "leaf": sealed.leaf, **openings})
+            row = {"entry_id": sealed.id, "leaf": sealed.leaf, "since": now}
+            connection.exec_driver_sql(_APPEND, {**row, **openings})
             return
         connection.execute(tables.entry.insert(), {"entry_id": sealed.id, "leaf": sealed.leaf})
-        connection.execute(tables.pending.insert(), {"entry_id": sealed.id})
+        connection.execute(tables.pending.insert(), {"entry_id": sealed.id, "since": now})
         rows = [
             {"entry_id": sealed.id, **dict(zip(openings, row, strict=True))}
             for row in zip(*openings.values(), strict=True)
         ]
         if rows:
             connection.execute(tables.opening.insert(), rows)
-
-    def _index(self, commitment: Commitment) -> bytes | None:
-        person = commitment.opening.person
-        return None if person is None else self._openings.index_of(person)
 
     def seal(self) -> int:
         """Give the pending entries their places in the tree, and sign the new head; return how many were sealed.
@@ -144,24 +146,40 @@ class Log:
             if head is None:
                 return 0
             # Two steps: of a join, a planner may read the whole log to find the few that wait.
-            waiting = list(connection.scalars(sa.select(tables.pending.c.entry_id).limit(BATCH)))
+            oldest = sa.select(tables.pending.c.entry_id).order_by(tables.pending.c.since).limit(BATCH)
+            waiting = list(connection.scalars(oldest))
             chosen = sa.select(tables.entry.c.entry_id, tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(waiting))
             found = connection.execute(chosen).all() if waiting else []
-            entries = sorted(((e.entry_id, e.leaf) for e in found), key=lambda entry: _when(entry[1]))
+            entries = sorted((_Waiting.read(e.entry_id, e.leaf) for e in found), key=lambda entry: entry.told.time)
             if entries:
                 self._extend(connection, Frontier(head.size, head.frontier), entries)
         self._sign()
         return len(entries)
 
-    def _extend(self, connection: Connection, frontier: Frontier, entries: list[tuple[str, bytes]]) -> None:
+    def seal_all(self) -> None:
+        """Seal whatever waits, and note until when the tree is complete."""
+        began = time.time()
+        while self.seal() == BATCH:
+            pass
+        with self._store.reading() as connection:
+            oldest = connection.scalar(sa.select(sa.func.min(tables.pending.c.since)))
+        # Another sealer may be at work, or none: what still waits says so.
+        self._complete_until = began if oldest is None else min(began, oldest)
+
+    def check_prompt(self) -> None:
+        """Refuse while an entry has waited for its place longer than clients were promised, or nobody has looked."""
+        if time.time() - self._complete_until > self._delay:
+            raise Unavailable
+
+    def _extend(self, connection: Connection, frontier: Frontier, entries: Sequence[_Waiting]) -> None:
         before = frontier.size
         leaves = []
-        for entry_id, leaf in entries:
-            hashed = leaf_hash(leaf)
-            leaves.append({"leaf_index": frontier.size, "entry_id": entry_id, "leaf_hash": hashed})
-            frontier.append(hashed)
+        for entry in entries:
+            place = {"leaf_index": frontier.size, "entry_id": entry.id, "leaf_hash": entry.hashed}
+            leaves.append(place | entry.told.columns())
+            frontier.append(entry.hashed)
         connection.execute(tables.leaf.insert(), leaves)
-        done = tables.pending.c.entry_id.in_([entry_id for entry_id, _ in entries])
+        done = tables.pending.c.entry_id.in_([entry.id for entry in entries])
         connection.execute(tables.pending.delete().where(done))
         moved = connection.execute(
             tables.tree_head.update()
@@ -172,14 +190,20 @@ class Log:
             raise Unavailable
 
     def _sign(self) -> None:
-        """Sign the head if it has no checkpoint yet. Two signers of one head write the same note."""
+        """Sign the head if it has no checkpoint yet. Two signers of one head write the same note.
+
+        The first note under a new key is signed by the key before it too: whoever trusts that one learns of the new.
+        """
         with self._store.transaction() as connection:
             head = connection.execute(sa.select(tables.tree_head)).one()
-            known = sa.select(tables.checkpoint.c.size).where(tables.checkpoint.c.size == head.size)
-            if connection.scalar(known) is not None:
+            newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
+            if newest is not None and newest.size == head.size:
                 return
+            before = self._checkpoints.newest if newest is None else self._signer(newest.note)
+            numbers = dict.fromkeys((before, self._checkpoints.newest))
             root = Frontier(head.size, head.frontier).root()
-            note = sign(Checkpoint(self.verifier.origin, head.size, root), self._key)
+            checkpoint = Checkpoint(self.verifier.origin, head.size, root)
+            note = sign(checkpoint, [self._checkpoints.keys[number] for number in numbers])
             row = {"size": head.size, "note": note}
             if self._store.sqlite:
                 connection.execute(tables.checkpoint.insert(), row)
@@ -189,37 +213,50 @@ class Log:
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint."""
         with self._store.reading() as connection:
-            newest = sa.select(tables.checkpoint.c.note).order_by(tables.checkpoint.c.size.desc()).limit(1)
-            note = connection.scalar(newest)
-        if note is None:
+            newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
+        if newest is None:
             raise Unavailable
-        return str(note)
+        return str(newest.note)
 
     def check(self) -> None:
         """Refuse to start on a log of another origin, or one whose newest checkpoint this key did not sign.
 
         Nothing is sealed or signed before: a strange key would sign its own way in.
         """
-        newest = sa.select(tables.checkpoint.c.note).order_by(tables.checkpoint.c.size.desc()).limit(1)
         with self._store.transaction() as connection:
             head = connection.execute(sa.select(tables.tree_head)).one()
-            note = connection.scalar(newest)
+            newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
         if head.origin != self.verifier.origin:
             raise ConfigurationError(f"the store holds the log '{head.origin}', not '{self.verifier.origin}'")
-        if note is None and head.size:
+        if newest is None and head.size:
             raise ConfigurationError("the store holds a log whose checkpoints are gone")
-        if note is not None:
-            self._check_continues(note, head)
-        self.seal()
+        if newest is not None:
+            self._check_continues(newest.note, head)
+        self.seal_all()
 
     def _check_continues(self, note: str, head: sa.Row[Any]) -> None:
         try:
-            checkpoint = self.verifier.open(note)
+            checkpoint = self._verifier(self._signer(note)).open(note)
         except CheckpointError as error:
             raise ConfigurationError(f"the log in the store is not this key's: {error}") from None
         root = Frontier(head.size, head.frontier).root()
         if checkpoint.size > head.size or (checkpoint.size == head.size and checkpoint.root != root):
             raise ConfigurationError("the log in the store does not continue its newest checkpoint")
+
+    def _signer(self, note: str) -> int:
+        """Return the number of the newest key that signed a note; raise CheckpointError where none did."""
+        numbers = sorted(self._checkpoints.keys, reverse=True)
+        for number in numbers[:-1]:
+            try:
+                self._verifier(number).open(note)
+            except CheckpointError:
+                continue
+            return number
+        self._verifier(numbers[-1]).open(note)
+        return numbers[-1]
+
+    def _verifier(self, number: int) -> Verifier:
+        return Verifier(self.verifier.origin, self._checkpoints.keys[number].public_key())
 
     def unsealed(self) -> int:
         """Return how many entries wait for the sealer."""

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from gateway import store as tables
+from gateway import tables
 from gateway.errors import ConfigurationError
 from gateway.store import Store
 

@@ -7,14 +7,12 @@ from typing import Any
 import msgspec
 import rfc8785
 import sqlalchemy as sa
-from cryptography.exceptions import InvalidTag
 from sqlalchemy.engine import Connection
 
-from gateway import store as tables
+from gateway import tables
 from gateway.audit import merkle
 from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier
-from gateway.audit.entry import commit
-from gateway.audit.log import Openings, place
+from gateway.audit.openings import OpeningError, Openings, Sealed
 from gateway.store import Store
 
 PAGE = 500
@@ -156,20 +154,19 @@ def _check_leaf(
     if merkle.root(merkle.leaf_hash(opening.commitment) for opening in kept).hex() != root:
         raise VerificationError(f"openings: the commitments of leaf {row.leaf_index} do not give its root")
     for opening in kept:
+        if (opening.sealed is None) != (opening.wrapped is None):
+            raise VerificationError(f"openings: an opening of leaf {row.leaf_index} is erased by half")
         done.erased += opening.sealed is None
         if openings is not None and opening.sealed is not None:
             _check_opening(openings, opening, row.leaf_index)
 
 
-def _check_opening(openings: Openings, opening: Any, index: int) -> None:
+def _check_opening(openings: Openings, row: Any, index: int) -> None:
+    kept = Sealed(row.sealed, row.wrapped, row.about, row.record)
     try:
-        kind, value = openings.open(opening.sealed, place(opening.entry_id, opening.position))
-    except (InvalidTag, ValueError):  # a ValueError is a nonce that was cut short
-        raise VerificationError(f"openings: an opening of leaf {index} was changed or moved") from None
-    if opening.salt is None or commit(opening.salt, kind, value) != opening.commitment:  # type: ignore[arg-type] # JSON, as it was sealed
-        raise VerificationError(f"openings: an opening of leaf {index} does not prove its commitment")
-    if opening.person_index != openings.index_for(value):
-        raise VerificationError(f"openings: an opening of leaf {index} is indexed under another person")
+        openings.check(kept, row.commitment, row.entry_id, row.position)
+    except OpeningError as error:
+        raise VerificationError(f"openings: of an opening of leaf {index}: {error}") from None
 
 
 def _keep_root(done: _Progress, wanted: set[int]) -> None:

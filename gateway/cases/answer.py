@@ -13,6 +13,7 @@ from gateway.cases.body import Body, Pseudonym, answered, flat, path_of, shown
 from gateway.cases.database import database
 from gateway.cases.document import Case
 from gateway.domains import Kind
+from gateway.keys import Ring
 from gateway.opaque import Holder, Ids
 from gateway.plan.planner import Planner
 from gateway.policy.bundle import Bundle
@@ -43,7 +44,7 @@ def answer(case: Case, permit: Permit, bundle: Bundle) -> Answer:
     plan = Planner(case.resource, Dialect.SQLITE).search(permit.view, search, case.instruments, None)
     with database(case.resource, case.given) as (records, names):
         rows = records.query(plan)
-    ids = Ids(os.urandom(_IDS_KEY_BYTES))
+    ids = Ids(Ring({1: os.urandom(_IDS_KEY_BYTES)}))
     renderer = Renderer(ids, case.resource, case.subject.client, case.purpose)
     policy = Policy(bundle.digest, permit.rules, permit.notices, None)
     content = msgspec.json.decode(renderer.search(Page(rows, plan.fields, None), permit, policy))

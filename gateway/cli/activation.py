@@ -104,9 +104,8 @@ def rollback(key: Path, because: str) -> None:
 def stop(agency: str, key: Path, because: str) -> None:
     """Refuse everything to AGENCY, from now on; one approver can do this."""
     settings = configuration.read()
-    store, _, _ = composition.open_log(settings)
-    known = sorted({client.agreement.agency for client in Clients(store).all()})
-    store.close()
+    with composition.open_log(settings) as opened:
+        known = sorted({client.agreement.agency for client in Clients(opened.store).all()})
     if agency not in known:
         # A misspelt stop must not look like success.
         raise ConfigurationError(f"no client is of the agency '{agency}'; there are: {', '.join(known) or 'none'}")

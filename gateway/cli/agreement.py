@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,7 +11,8 @@ import click
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway.access import Certification
-from gateway.audit.entry import Json, Opening
+from gateway.audit.entry import Opening
+from gateway.canonical import Json
 from gateway.cli.client import DAY
 from gateway.cli.officer import by_officer, written_down
 from gateway.errors import ConfigurationError
@@ -30,8 +32,9 @@ def agreement() -> None:
 @agreement.command("list")
 def list_() -> None:
     """List the agreements with their certifications."""
-    store, _, _ = composition.open_log(configuration.read())
-    for client in Clients(store).all():
+    with composition.open_log(configuration.read()) as opened:
+        listed = Clients(opened.store).all()
+    for client in listed:
         made = client.agreement
         until = f" until {made.until}" if made.until else ""
         click.echo(
@@ -42,7 +45,6 @@ def list_() -> None:
                 f"\tcertified '{each.text}' for {each.purpose} by {each.signer}, "
                 f"{each.signed_on} until {each.expires_on}"
             )
-    store.close()
 
 
 @agreement.command()
@@ -107,11 +109,9 @@ def certify(
         raise ConfigurationError(f"'{purpose}' is no purpose of the catalogue: {', '.join(purposes)}")
     digest = hashlib.sha256(document.read_bytes()).hexdigest()
     certification = Certification(purpose, text, signer, digest, signed.date(), expires.date())
-    store, _, _ = composition.open_log(configuration.read())
-    covered = {each.agreement.id: each.agreement.purposes for each in Clients(store).all()}.get(
-        agreement_id, frozenset()
-    )
-    store.close()
+    with composition.open_log(settings) as opened:
+        agreed = {each.agreement.id: each.agreement.purposes for each in Clients(opened.store).all()}
+    covered = agreed.get(agreement_id, frozenset())
     if covered and purpose not in covered:
         raise ConfigurationError(
             f"the agreement {agreement_id} does not cover '{purpose}': {', '.join(sorted(covered))}"
@@ -124,14 +124,14 @@ def certify(
 
 def _change(agreement_id: str, action: str, by: str, change: Change) -> None:
     """Change an agreement, and write it down in the same transaction."""
-    store, log, _ = composition.open_log(configuration.read())
-    changed = change(agreements.read(store, agreement_id))
-    facts: dict[str, Json] = {
-        "agreement": {"id": changed.id, "version": changed.version, "state": changed.state.value},
-        "until": None if changed.until is None else changed.until.isoformat(),
-        "certified": sorted(f"{each.purpose}: {each.text}" for each in changed.certifications),
-    }
-    signed = Opening("certifications", [agreements.written(each) for each in changed.certifications])
-    written_down(log, action, by, facts, signed, also=lambda connection: agreements.write(connection, changed))
-    store.close()
+    with composition.open_log(configuration.read()) as opened:
+        changed = change(agreements.read(opened.store, agreement_id))
+        facts: dict[str, Json] = {
+            "agreement": {"id": changed.id, "version": changed.version, "state": changed.state.value},
+            "until": None if changed.until is None else changed.until.isoformat(),
+            "certified": sorted(f"{each.purpose}: {each.text}" for each in changed.certifications),
+        }
+        signed = Opening("certifications", [agreements.written(each) for each in changed.certifications])
+        also = partial(agreements.write, changed=changed)
+        written_down(opened.log, action, by, facts, signed, also=also)
     click.echo(f"{changed.id} is {changed.state}, version {changed.version}")

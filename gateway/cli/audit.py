@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from gateway import app as composition
 from gateway import settings as configuration
@@ -29,10 +30,10 @@ def audit() -> None:
 @by_officer
 def show(last: int, as_json: bool, by: str) -> None:  # noqa: FBT001 -- click passes it by name
     """Show the newest leaves; that they were shown is in the log as well. Nothing sealed is opened."""
-    _, log, _ = composition.open_log(settings := configuration.read())
-    written_down(log, "audit-show", by, {"last": last})
-    store, _, _ = composition.open_log(settings)
-    for leaf in latest(store, last):
+    with composition.open_log(configuration.read()) as opened:
+        written_down(opened.log, "audit-show", by, {"last": last})
+        leaves = latest(opened.store, last)
+    for leaf in leaves:
         click.echo(json.dumps(leaf) if as_json else line(leaf))
 
 
@@ -44,18 +45,22 @@ def show(last: int, as_json: bool, by: str) -> None:  # noqa: FBT001 -- click pa
 def verify(against: Path | None, keep: Path | None) -> None:
     """Verify the whole log; print a checkpoint to keep."""
     settings = configuration.read()
-    store, log, openings = composition.open_log(settings)
     note = against.read_text(encoding="utf-8") if against else None
     try:
-        with Progress(console=Console(file=sys.stderr), transient=True) as bar:
+        with Progress(console=Console(file=sys.stderr), transient=True) as bar, composition.open_log(settings) as log:
             task = bar.add_task("verifying leaves", total=None)
-            verified = verify_log(store, log.verifier, openings, note, lambda done: bar.update(task, completed=done))
+            told_of = partial(_moved, bar, task)
+            verified = verify_log(log.store, log.log.verifier, log.openings, note, told_of)
     except VerificationError as error:
         click.echo(f"NOT VERIFIED: {error}", err=True)
         sys.exit(1)
     if keep is not None:
         keep.write_text(verified.note, encoding="utf-8")
     click.echo(told(verified, against=against is not None))
+
+
+def _moved(bar: Progress, task: TaskID, done: int) -> None:
+    bar.update(task, completed=done)
 
 
 def told(verified: Verified, *, against: bool) -> str:

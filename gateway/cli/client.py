@@ -5,6 +5,7 @@ import sys
 import urllib.parse
 import urllib.request
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,9 +15,10 @@ from gateway import app as composition
 from gateway import keys as key_files
 from gateway import settings as configuration
 from gateway.access import Agreement, AgreementState
+from gateway.canonical import Json
 from gateway.cli.officer import by_officer, written_down
 from gateway.errors import ConfigurationError
-from gateway.identity import tokens
+from gateway.identity import clients, tokens
 from gateway.identity.clients import ACTIVE, SUSPENDED, Clients
 from gateway.policy.bundle import load
 
@@ -33,6 +35,7 @@ def client() -> None:
 @click.option("--agency", required=True, help="such as ICE, FBI, ATF")
 @click.option("--component", required=True, help="the part of the agency, such as ERO or HSI")
 @click.option("--ori", required=True, help="the agency's originating agency identifier, nine characters")
+@click.option("--address", required=True, help="where the agency can be written to; accountings of disclosures name it")
 @click.option("--mission", required=True, help="a mission of the catalogue")
 @click.option("--criminal-justice-agency/--no-criminal-justice-agency", required=True)
 @click.option("--purpose", "purposes", multiple=True, required=True, help="a purpose of the catalogue; repeatable")
@@ -45,6 +48,7 @@ def add(
     agency: str,
     component: str,
     ori: str,
+    address: str,
     mission: str,
     criminal_justice_agency: bool,  # noqa: FBT001 -- click passes it by name
     purposes: tuple[str, ...],
@@ -77,18 +81,21 @@ def add(
         starts=starts.date(),
         until=None if until is None else until.date(),
         state=AgreementState.IN_FORCE,
+        address=address,
     )
-    store, log, _ = composition.open_log(settings)
-    Clients(store).add(client_id, public_key, agreement)
-    written_down(log, "client-add", by, {"client": client_id, "agency": agency, "component": component})
+    facts: dict[str, Json] = {"client": client_id, "agency": agency, "component": component, "address": address}
+    with composition.open_log(settings) as opened:
+        also = partial(clients.register, client_id=client_id, public_key=public_key, agreement=agreement)
+        written_down(opened.log, "client-add", by, facts, also=also)
     click.echo(f"registered {client_id}")
 
 
 @client.command("list")
 def list_() -> None:
     """List the clients."""
-    store, _, _ = composition.open_log(configuration.read())
-    for found in Clients(store).all():
+    with composition.open_log(configuration.read()) as opened:
+        listed = Clients(opened.store).all()
+    for found in listed:
         agreement = found.agreement
         state = "active" if found.active else "suspended"
         days = _days(agreement.starts, agreement.until)
@@ -158,9 +165,9 @@ def make_key_pair(path: Path, algorithm: str) -> None:
 
 
 def _set_state(client_id: str, state: str, by: str) -> None:
-    store, log, _ = composition.open_log(configuration.read())
-    Clients(store).set_state(client_id, state)
-    written_down(log, f"client-{state}", by, {"client": client_id})
+    with composition.open_log(configuration.read()) as opened:
+        also = partial(clients.set_state, client_id=client_id, state=state)
+        written_down(opened.log, f"client-{state}", by, {"client": client_id}, also=also)
     click.echo(f"{client_id} is {state}")
 
 

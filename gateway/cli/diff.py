@@ -55,9 +55,8 @@ def command(old: Path, new: Path, as_of: datetime | None, proposed: tuple[str, .
     bundles = load_checked(old), load_checked(new)
     day = as_of.date() if as_of else composition.now().astimezone(bundles[0].catalogue.time_zone).date()
     settings = configuration.read()
-    store, _, _ = composition.open_log(settings)
-    clients = Clients(store).all()
-    store.close()
+    with composition.open_log(settings) as opened:
+        clients = Clients(opened.store).all()
     comparison = Comparison(bundles[0], bundles[1], day, frozenset(proposed))
     survey = Survey(settings, bundles[1].catalogue)
     changes = list(comparison.changes(clients, survey))

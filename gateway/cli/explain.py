@@ -119,11 +119,10 @@ def _facts(bundle: Bundle, agency: str, occasion: Occasion, key: int, by: str) -
     resource = bundle.catalogue.resources[occasion.resource]
     facts = survey.facts(resource, key, survey.instruments(agency, occasion.purpose, occasion.day))
     survey.close()
-    store, log, _ = composition.open_log(settings)
     told = {"bundle": bundle.digest, "resource": resource.name, "agency": agency, "purpose": occasion.purpose}
     asked = Opening("record", {"resource": resource.name, "key": str(key)})
-    written_down(log, "policy-explain", by, dict(told), asked)
-    store.close()
+    with composition.open_log(settings) as opened:
+        written_down(opened.log, "policy-explain", by, dict(told), asked)
     return facts
 
 

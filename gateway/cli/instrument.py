@@ -2,11 +2,13 @@
 
 import hashlib
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
 
 from gateway import app as composition
+from gateway import instruments
 from gateway import settings as configuration
 from gateway.access import INSTRUMENTS, SIGNERS
 from gateway.audit.entry import Opening
@@ -52,11 +54,12 @@ def add(
         raise ConfigurationError(f"'{purpose}' is no purpose of the catalogue: {', '.join(purposes)}")
     digest = hashlib.sha256(document.read_bytes()).hexdigest()
     filed = Filed(person, agency, purpose, kind, signer, digest, issued.date(), expires.date())
-    store, log, _ = composition.open_log(settings)
-    identifier = Instruments(store).add(filed, by)
+    identifier = instruments.new_id()
     facts = {"instrument": identifier, "agency": agency, "purpose": purpose, "kind": kind, "signer": signer}
-    named = Opening("instrument", {"instrument": identifier, "person": str(person)}, person)
-    written_down(log, "instrument-add", by, dict(facts), named)
+    named = Opening("instrument", {"instrument": identifier, "person": str(person)})
+    with composition.open_log(settings) as opened:
+        also = partial(instruments.add, identifier=identifier, filed=filed, officer=by)
+        written_down(opened.log, "instrument-add", by, dict(facts), named, also=also)
     click.echo(identifier)
 
 
@@ -65,17 +68,18 @@ def add(
 @by_officer
 def confirm(identifier: str, by: str) -> None:
     """Confirm, as a second officer, that an instrument is what it was recorded as."""
-    store, log, _ = composition.open_log(configuration.read())
-    Instruments(store).confirm(identifier, by)
-    written_down(log, "instrument-confirm", by, {"instrument": identifier})
+    with composition.open_log(configuration.read()) as opened:
+        also = partial(instruments.confirm, identifier=identifier, officer=by)
+        written_down(opened.log, "instrument-confirm", by, {"instrument": identifier}, also=also)
     click.echo(f"{identifier} is confirmed")
 
 
 @instrument.command("list")
 def list_() -> None:
     """List the register."""
-    store, _, _ = composition.open_log(configuration.read())
-    for found in Instruments(store).listed():
+    with composition.open_log(configuration.read()) as opened:
+        listed = Instruments(opened.store).listed()
+    for found in listed:
         confirmed = f"confirmed by {found['confirmed_by']}" if found["confirmed_by"] else "NOT CONFIRMED"
         click.echo(
             f"{found['instrument_id']}\tperson {found['person_id']}\t{found['agency']}\t{found['purpose']}\t"

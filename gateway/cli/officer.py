@@ -7,8 +7,9 @@ from typing import TypeVar
 import click
 
 from gateway import app as composition
-from gateway.audit.entry import Entry, Json, Opening
+from gateway.audit.entry import Entry, Opening
 from gateway.audit.log import Log, With
+from gateway.canonical import Json
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -26,4 +27,4 @@ def written_down(
     log.append(
         Entry(action, "permit", "done", composition.now(), None, facts, (Opening("officer", by), *openings)), also
     )
-    log.seal()
+    log.seal_all()

@@ -42,9 +42,8 @@ def command(
     """
     settings = configuration.read()
     bundle = load_checked(policies)
-    store, _, _ = composition.open_log(settings)
-    client = Clients(store).find(client_id)
-    store.close()
+    with composition.open_log(settings) as opened:
+        client = Clients(opened.store).find(client_id)
     if client is None:
         raise ConfigurationError(f"there is no client {client_id}")
     if resource not in bundle.catalogue.resources:

@@ -29,8 +29,8 @@ def init() -> None:
     """Make the keys and the store's tables, where they do not exist yet."""
     settings = configuration.read()
     composition.prepare(settings)
-    _, log, _ = composition.open_log(settings)
-    click.echo(f"The log's verifier key, to hand to auditors:\n{log.verifier.vkey()}")
+    with composition.open_log(settings) as opened:
+        click.echo(f"The log's verifier key, to hand to auditors:\n{opened.log.verifier.vkey()}")
     with composition.open_register(settings) as register:
         if not register.history().statements:
             click.echo(NOTHING[0].upper() + NOTHING[1:] + ".")

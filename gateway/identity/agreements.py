@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from gateway import store as tables
+from gateway import tables
 from gateway.access import AgreementState, Certification
 from gateway.errors import ConfigurationError
 from gateway.store import Store

@@ -1,4 +1,4 @@
-"""The register of clients and their agreements."""
+"""The register of clients and their agreements; each change is written in the transaction of its log entry."""
 
 import re
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from joserfc.jwk import ECKey, OKPKey
+from sqlalchemy.engine import Connection
 
-from gateway import store as tables
+from gateway import tables
 from gateway.access import Agreement, AgreementState
 from gateway.errors import ConfigurationError
 from gateway.identity import agreements
@@ -30,55 +31,50 @@ class Client:
     agreement: Agreement
 
 
+def register(connection: Connection, client_id: str, public_key: PublicKey, agreement: Agreement) -> None:
+    """Register a client under a new agreement."""
+    if not _NAME.fullmatch(client_id):
+        raise ConfigurationError("a client's id is of small letters, digits and hyphens, at most 59")
+    if not _ORI.fullmatch(agreement.ori):
+        raise ConfigurationError("an ORI has nine capital letters and digits")
+    if agreement.until is not None and agreement.until <= agreement.starts:
+        raise ConfigurationError("an agreement must end after it starts")
+    if connection.execute(_FIND, {"client_id": client_id}).one_or_none() is not None:
+        raise ConfigurationError(f"there is a client {client_id} already")
+    row = {
+        "agreement_id": agreement.id,
+        "version": agreement.version,
+        "agency": agreement.agency,
+        "component": agreement.component,
+        "ori": agreement.ori,
+        "mission": agreement.mission,
+        "criminal_justice_agency": agreement.criminal_justice_agency,
+        "purposes": sorted(agreement.purposes),
+        "starts": agreement.starts,
+        "until": agreement.until,
+        "state": agreement.state.value,
+        "certifications": [agreements.written(each) for each in agreement.certifications],
+        "address": agreement.address,
+    }
+    connection.execute(tables.agreement.insert(), row)
+    key = public_key.as_dict(private=False)
+    row = {"client_id": client_id, "agreement_id": agreement.id, "public_key": key, "state": ACTIVE}
+    connection.execute(tables.client.insert(), row)
+
+
+def set_state(connection: Connection, client_id: str, state: str) -> None:
+    """Suspend or resume a client; it holds from the client's next request."""
+    table = tables.client
+    changed = connection.execute(table.update().where(table.c.client_id == client_id).values(state=state))
+    if changed.rowcount != 1:
+        raise ConfigurationError(f"there is no client {client_id}")
+
+
 class Clients:
-    """Registers clients, and finds them as they are at this moment."""
+    """Finds clients as they are at this moment."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-
-    def add(self, client_id: str, public_key: PublicKey, agreement: Agreement) -> None:
-        """Register a client under a new agreement."""
-        if not _NAME.fullmatch(client_id):
-            raise ConfigurationError("a client's id is of small letters, digits and hyphens, at most 59")
-        if not _ORI.fullmatch(agreement.ori):
-            raise ConfigurationError("an ORI has nine capital letters and digits")
-        if agreement.until is not None and agreement.until <= agreement.starts:
-            raise ConfigurationError("an agreement must end after it starts")
-        if self.find(client_id) is not None:
-            raise ConfigurationError(f"there is a client {client_id} already")
-        with self._store.transaction() as connection:
-            connection.execute(
-                tables.agreement.insert(),
-                {
-                    "agreement_id": agreement.id,
-                    "version": agreement.version,
-                    "agency": agreement.agency,
-                    "component": agreement.component,
-                    "ori": agreement.ori,
-                    "mission": agreement.mission,
-                    "criminal_justice_agency": agreement.criminal_justice_agency,
-                    "purposes": sorted(agreement.purposes),
-                    "starts": agreement.starts,
-                    "until": agreement.until,
-                    "state": agreement.state.value,
-                    "certifications": [agreements.written(each) for each in agreement.certifications],
-                },
-            )
-            row = {
-                "client_id": client_id,
-                "agreement_id": agreement.id,
-                "public_key": public_key.as_dict(private=False),
-                "state": ACTIVE,
-            }
-            connection.execute(tables.client.insert(), row)
-
-    def set_state(self, client_id: str, state: str) -> None:
-        """Suspend or resume a client; it holds from the client's next request."""
-        table = tables.client
-        with self._store.transaction() as connection:
-            changed = connection.execute(table.update().where(table.c.client_id == client_id).values(state=state))
-        if changed.rowcount != 1:
-            raise ConfigurationError(f"there is no client {client_id}")
 
     def find(self, client_id: str) -> Client | None:
         """Read a client and its agreement."""
@@ -121,5 +117,6 @@ def _client(row: sa.Row[Any]) -> Client:
             until=row.until,
             state=AgreementState(row.agreement_state),
             certifications=tuple(agreements.certification(each) for each in row.certifications),
+            address=row.address,
         ),
     )

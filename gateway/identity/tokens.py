@@ -20,11 +20,11 @@ from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, OKPKey
 from sqlalchemy.exc import IntegrityError
 
-from gateway import store as tables
+from gateway import tables
 from gateway.access import Subject
 from gateway.errors import Code, Refusal, Unauthenticated
 from gateway.identity.clients import Client, Clients
-from gateway.keys import PrivateKey
+from gateway.keys import PrivateKey, Ring
 from gateway.store import Store
 
 LIFETIME = 600
@@ -43,6 +43,25 @@ class AssertionRefused(Refusal):
 
     def __init__(self, detail: str) -> None:
         super().__init__(Code.UNAUTHENTICATED, detail)
+
+
+class SuspendedAssertion(AssertionRefused):
+    """An assertion that a suspended client has signed; answered as a stranger's, and written down under its name."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(_STRANGER)
+        self.subject = subject
+
+
+class SuspendedClient(Unauthenticated):
+    """A valid token of a client that the city has suspended."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(Code.CLIENT_SUSPENDED, "The city has suspended this client.")
+        self.subject = subject
+
+
+_STRANGER = "The client is unknown, suspended, or did not sign this assertion."
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +127,20 @@ class Assertions:
     def authenticate(self, text: str) -> Authenticated:
         """Authenticate a client by its assertion; raise AssertionRefused.
 
-        1. The client that it names is registered and active.
-        2. The client's registered key signed it, with the one algorithm of that key.
+        1. The client that it names is registered.
+        2. The client's registered key signed it, with the one algorithm of that key; the client is active.
         3. Issuer and subject are the client; the audience is this issuer and nothing else (CVE-2025-27370).
         4. It lives at most five minutes, and lives now, give or take the allowed skew.
         5. It was not used before.
         """
         # 1.
         client = self._clients.find(_named(text))
-        if client is None or not client.active:
-            raise AssertionRefused("The client is unknown, suspended, or did not sign this assertion.")
+        if client is None:
+            raise AssertionRefused(_STRANGER)
         # 2.
         claims = self._verified(text, client)
+        if not client.active:
+            raise SuspendedAssertion(Subject(client.id, client.agreement))
         # 3.
         if claims.get("iss") != client.id or claims.get("sub") != client.id or claims.get("aud") != self._issuer:
             raise AssertionRefused("iss and sub must be the client's id, and aud the issuer as one string.")
@@ -137,7 +158,7 @@ class Assertions:
         try:
             token = jwt.decode(text, key, registry=_Algorithms(algorithms=algorithms))
         except (JoseError, ValueError, TypeError):
-            raise AssertionRefused("The client is unknown, suspended, or did not sign this assertion.") from None
+            raise AssertionRefused(_STRANGER) from None
         if token.header.get("typ", "JWT") not in ("JWT", "client-authentication+jwt"):
             raise AssertionRefused("The token is of another type.")
         return token.claims
@@ -171,12 +192,13 @@ class AccessTokens:
     """Makes and validates access tokens: signed JWTs of ten minutes (RFC 9068)."""
 
     def __init__(
-        self, issuer: str, audience: str, key: ec.EllipticCurvePrivateKey, clients: Clients, clock: Clock
+        self, issuer: str, audience: str, keys: Ring[ec.EllipticCurvePrivateKey], clients: Clients, clock: Clock
     ) -> None:
         self._issuer = issuer
         self._audience = audience
-        self._key = jwk(key)
-        self._key_id = self._key.thumbprint()
+        # The newest signs. An old key stays good for what it signed; a token lives ten minutes.
+        self._key = jwk(keys.keys[keys.newest])
+        self._known = {key.thumbprint(): key for key in map(jwk, keys.keys.values())}
         # A signature holds for the very same text; what changes with time is asked anew at each request.
         self._signed = lru_cache(maxsize=1024)(self._verified)
         self._clients = clients
@@ -184,8 +206,8 @@ class AccessTokens:
 
     def jwks(self) -> dict[str, Any]:
         """Return the public keys (RFC 7517)."""
-        public = self._key.as_dict(private=False)
-        return {"keys": [{**public, "use": "sig", "alg": "ES256", "kid": self._key_id}]}
+        marked = {"use": "sig", "alg": "ES256"}
+        return {"keys": [{**key.as_dict(private=False), **marked, "kid": name} for name, key in self._known.items()]}
 
     def issue(self, authenticated: Authenticated) -> str:
         """Make a token for an authenticated client."""
@@ -201,7 +223,7 @@ class AccessTokens:
         }
         if authenticated.officer is not None:
             claims["officer"] = authenticated.officer
-        header = {"alg": "ES256", "typ": "at+jwt", "kid": self._key_id}
+        header = {"alg": "ES256", "typ": "at+jwt", "kid": self._key.thumbprint()}
         return jwt.encode(header, claims, self._key, algorithms=["ES256"])
 
     def subject(self, text: str) -> Subject:
@@ -233,18 +255,21 @@ class AccessTokens:
         if client is None:
             raise _invalid("The token names no registered client.")
         if not client.active:
-            raise Unauthenticated(Code.CLIENT_SUSPENDED, "The city has suspended this client.")
+            raise SuspendedClient(Subject(client.id, client.agreement, claims.get("officer")))
         return Subject(client.id, client.agreement, claims.get("officer"))
 
     def _verified(self, text: str) -> Mapping[str, Any]:
         if len(text) > MAX_TOKEN:
             raise _invalid("The token is too long.")
         try:
-            token = jwt.decode(text, self._key, algorithms=["ES256"])
+            # What names no key of ours is held against the newest, and fails there.
+            named = jws.extract_compact(text.encode()).headers().get("kid")
+            key = self._known.get(named, self._key) if isinstance(named, str) else self._key
+            token = jwt.decode(text, key, algorithms=["ES256"])
         except (JoseError, ValueError, TypeError):
             raise _invalid("The token's signature is wrong.") from None
         header = token.header
-        if header.get("typ") != "at+jwt" or header.get("kid") != self._key_id or "crit" in header:
+        if header.get("typ") != "at+jwt" or header.get("kid") != key.thumbprint() or "crit" in header:
             raise _invalid("The token is not an access token.")
         return token.claims
 

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g, request
 from gateway.access import Circumstances, Question
 from gateway.disclosure import Answer, Custodian, LoggedRefusal
 from gateway.errors import Code, Malformed, Throttled, Unauthenticated
-from gateway.identity.tokens import AccessTokens
+from gateway.identity.tokens import AccessTokens, SuspendedClient
 from gateway.web import parse
 from gateway.web.problems import SentAnswer, send, unavailable
 from gateway.web.throttle import Throttle
@@ -18,7 +18,7 @@ _BEARER = "bearer "
 
 def circumstances() -> Circumstances:
     """Return how this request came."""
-    return Circumstances(request.remote_addr or "unknown", g.began)
+    return Circumstances(request.remote_addr or "unknown", g.began, request.content_length or 0)
 
 
 def blueprint(custodian: Custodian, tokens: AccessTokens, throttle: Throttle) -> Blueprint:
@@ -63,13 +63,15 @@ class _Road:
         came = circumstances()
         try:
             subject = self._tokens.subject(_bearer())
+        except SuspendedClient as refusal:
+            return self._custodian.refuse_counted(refusal, refusal.subject, came, action="read")
         except Unauthenticated as refusal:
             return self._custodian.refuse_unknown(refusal, came, action="read")
         g.subject = subject
         try:
             self._throttle.check_client(subject.client)
         except Throttled as refusal:
-            return self._custodian.refuse_throttled(refusal, subject, came)
+            return self._custodian.refuse_counted(refusal, subject, came, action="read")
         try:
             question = read()
         except Malformed as refusal:

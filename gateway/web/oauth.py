@@ -8,13 +8,22 @@ from authlib.oauth2.rfc6749 import ClientMixin, OAuth2Request, grants
 from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
 from flask import Blueprint, Flask, Response, g, jsonify, request
 
-from gateway.access import Subject
-from gateway.disclosure import Custodian
+from gateway.access import Circumstances, Subject
+from gateway.disclosure import Custodian, LoggedRefusal
 from gateway.errors import Code, Unauthenticated
-from gateway.identity.tokens import LIFETIME, AccessTokens, AssertionRefused, Assertions, Authenticated
+from gateway.identity.tokens import (
+    LIFETIME,
+    AccessTokens,
+    AssertionRefused,
+    Assertions,
+    Authenticated,
+    SuspendedAssertion,
+    SuspendedClient,
+)
 from gateway.settings import Settings
 from gateway.web.api import circumstances
 from gateway.web.parse import UNREADABLE
+from gateway.web.problems import note
 
 METHOD = "private_key_jwt"
 UNAUTHORIZED = 401
@@ -65,14 +74,20 @@ def blueprint(
             # The entry is durable before the token leaves; a crash in between leaves a token that nobody got.
             authenticated: Authenticated = g.authenticated
             subject = Subject(authenticated.client.id, authenticated.client.agreement, authenticated.officer)
-            entry = custodian.note("token", subject, came)
+            entry = custodian.note("token", subject, came, len(response.get_data()))
         else:
-            refusal = Unauthenticated(Code.UNAUTHENTICATED, "The token request was refused.")
-            entry = custodian.refuse_unknown(refusal, came, action="token").entry
+            entry = refused(came).entry
             if response.status_code == UNAUTHORIZED:
                 response.headers["WWW-Authenticate"] = METHOD
-        response.headers["Log-Entry"] = entry.id
+        note(response, entry)
         return response
+
+    def refused(came: Circumstances) -> LoggedRefusal:
+        if "suspended" in g:
+            told = SuspendedClient(g.suspended)
+            return custodian.refuse_counted(told, told.subject, came, action="token")
+        refusal = Unauthenticated(Code.UNAUTHENTICATED, "The token request was refused.")
+        return custodian.refuse_unknown(refusal, came, action="token")
 
     @oauth.get("/.well-known/oauth-authorization-server")
     def authorization_server() -> Response:
@@ -137,6 +152,9 @@ def _server(issuer: str, app: Flask, assertions: Assertions, tokens: AccessToken
             raise InvalidClientError(description=f"Authenticate with {METHOD} (RFC 7523).", status_code=401)
         try:
             g.authenticated = assertions.authenticate(form["client_assertion"])
+        except SuspendedAssertion as refusal:
+            g.suspended = refusal.subject
+            raise InvalidClientError(description=refusal.detail, status_code=401) from None
         except AssertionRefused as refusal:
             raise InvalidClientError(description=refusal.detail, status_code=401) from None
         if form.get("client_id", g.authenticated.client.id) != g.authenticated.client.id:

@@ -1,10 +1,11 @@
 """Turns answers of the door into HTTP: disclosures as JSON, refusals as problems (RFC 9457)."""
 
-import msgspec
 from flask import Response
 
+from gateway.audit.log import LoggedEntry
 from gateway.disclosure import Answer, Disclosure, LoggedRefusal
 from gateway.errors import Code, Refusal, Unavailable
+from gateway.problem import problem
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -25,8 +26,14 @@ def send(answer: Answer) -> SentAnswer:
             challenge(response, refusal)
             if refusal.code in RETRY_AFTER:
                 response.headers["Retry-After"] = RETRY_AFTER[refusal.code]
-    response.headers["Log-Entry"] = entry.id
+    note(response, entry)
     return response
+
+
+def note(response: Response, entry: LoggedEntry) -> None:
+    """Name the entry that tells of an answer, and hand over the promise that it will be sealed."""
+    response.headers["Log-Entry"] = entry.id
+    response.headers["Log-Promise"] = entry.promise
 
 
 def unavailable() -> Response:
@@ -35,22 +42,6 @@ def unavailable() -> Response:
     response = Response(problem(refusal), refusal.status, content_type=PROBLEM)
     response.headers["Retry-After"] = RETRY_AFTER[Code.UNAVAILABLE]
     return response
-
-
-def problem(refusal: Refusal) -> bytes:
-    """Write a refusal as a problem; `code` is stable, `detail` holds no value of a record."""
-    members: dict[str, object] = {
-        "type": f"urn:arrest-gateway:problem:{refusal.code}",
-        "title": refusal.title,
-        "status": refusal.status,
-        "code": refusal.code.value,
-        "detail": refusal.detail,
-    }
-    if refusal.reasons:
-        members["reasons"] = [
-            {"rule": reason.rule, "basis": reason.basis, "because": reason.because} for reason in refusal.reasons
-        ]
-    return msgspec.json.encode(members)
 
 
 def challenge(response: Response, refusal: Refusal) -> None:

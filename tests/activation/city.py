@@ -12,8 +12,7 @@ import msgspec
 import rfc8785
 
 from gateway import app as composition
-from gateway import sshsig
-from gateway import store as tables
+from gateway import sshsig, tables
 from gateway.activation import approvers
 from gateway.activation.approvers import NAMESPACE, Approvers
 from gateway.activation.register import Register

@@ -13,8 +13,6 @@ from gateway import app as composition
 from gateway import sshsig
 from gateway.activation.approvers import NAMESPACE
 from gateway.cli import program
-from gateway.identity import tokens
-from gateway.identity.clients import Clients
 from gateway.keys import public_pem
 from gateway.settings import read
 from tests import world
@@ -78,10 +76,9 @@ def shell(sqlite_arrests: str, tmp_path: Path) -> Shell:
     composition.prepare(settings)
     lines = (f"{name} {sshsig.public_half(key).written()}\n" for name, key in world.SIGNERS.items())
     settings.approvers.write_text("".join(lines))
-    store, _, _ = composition.open_log(settings)
     key = ec.generate_private_key(ec.SECP256R1())
-    Clients(store).add("ice-ero", tokens.public_jwk(public_pem(key)), world.agreement("ice-ero"))
-    store.close()
+    with composition.open_log(settings) as log:
+        world.register(log.store, "ice-ero", public_pem(key), world.agreement("ice-ero"))
     return Shell(tmp_path, given)
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from gateway import store as tables
+from gateway import tables
 from gateway.activation import current
 from gateway.activation.statement import Activate, Lift, Rollback, Start, Stop
 from gateway.errors import ConfigurationError

@@ -16,8 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway import app as composition
 from gateway.activation.statement import Lift, Rollback, Stop
 from gateway.audit.verify import verify
-from gateway.identity import tokens
-from gateway.identity.clients import Clients
 from gateway.keys import public_pem
 from gateway.settings import Settings, read
 from tests import world
@@ -109,8 +107,8 @@ def test_processes_follow_while_they_are_asked(settings: dict[str, str], tmp_pat
     """Activation, rollback, stop and lift hold within two seconds; no request is dropped; each names one bundle."""
     chosen = composed(settings)
     key = ec.generate_private_key(ec.SECP256R1())
-    store, log, openings = composition.open_log(chosen)
-    Clients(store).add("ask", tokens.public_jwk(public_pem(key)), world.agreement("ask", purposes=frozenset({PURPOSE})))
+    with composition.open_log(chosen) as log:
+        world.register(log.store, "ask", public_pem(key), world.agreement("ask", purposes=frozenset({PURPOSE})))
     with composition.open_register(chosen) as register:
         (first,) = [turn.bundle for turn in register.history().turns(composition.now())]
     second = directory(tmp_path / "second", "second")
@@ -133,7 +131,6 @@ def test_processes_follow_while_they_are_asked(settings: dict[str, str], tmp_pat
     assert {(answer.status, answer.named) for answer in siege.answers} == expected
     told = [line for line in (tmp_path / "log").read_text().splitlines() if '"event": "policy-in-force"' in line]
     assert len(told) == 2 + 2 + 2, "each of two processes took three bundles into force"
-    while log.seal():
-        pass
-    verify(store, log.verifier, openings)
-    store.close()
+    with composition.open_log(chosen) as log:
+        log.log.seal_all()
+        verify(log.store, log.log.verifier, log.openings)

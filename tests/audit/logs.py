@@ -15,10 +15,11 @@ from sqlalchemy.engine import Connection
 
 from gateway import app as composition
 from gateway import keys as key_files
-from gateway import store as tables
+from gateway import tables
 from gateway.audit.checkpoint import Checkpoint, sign
-from gateway.audit.log import Log, Openings
+from gateway.audit.log import Log
 from gateway.audit.merkle import Frontier, leaf_hash
+from gateway.audit.openings import Openings
 from gateway.audit.verify import Verified, verify
 from gateway.store import Store
 from tests.services import Postgres
@@ -40,19 +41,15 @@ class OpenLog:
 
     def seal(self) -> None:
         """Seal all that waits."""
-        while self.log.seal():
-            pass
+        self.log.seal_all()
 
 
 @contextmanager
 def opened(databases: Databases, keys: Path, **changed: str) -> Iterator[OpenLog]:
     """Open a log as another process would, and let its connections go at the end."""
     chosen = settings(databases, keys, **changed)
-    store, log, openings = composition.open_log(chosen)
-    try:
-        yield OpenLog(store, log, openings, key_files.read(keys).checkpoint)
-    finally:
-        store.close()
+    with composition.open_log(chosen) as log:
+        yield OpenLog(log.store, log.log, log.openings, key_files.read(keys).checkpoint.keys[1])
 
 
 @contextmanager
@@ -142,7 +139,7 @@ def resign(connection: Connection, origin: str, key: Ed25519PrivateKey) -> None:
         roots[frontier.size] = frontier.root()
     table = tables.checkpoint
     for at in list(connection.scalars(sa.select(table.c.size))):
-        note = sign(Checkpoint(origin, at, roots[at]), key)
+        note = sign(Checkpoint(origin, at, roots[at]), [key])
         connection.execute(table.update().where(table.c.size == at).values(note=note))
 
 

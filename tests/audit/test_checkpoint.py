@@ -16,7 +16,7 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 ROOT = hashlib.sha256(b"root").digest()
 CHECKPOINT = Checkpoint(ORIGIN, 20852163, ROOT)
-NOTE = sign(CHECKPOINT, KEY)
+NOTE = sign(CHECKPOINT, [KEY])
 VERIFIER = Verifier(ORIGIN, KEY.public_key())
 EM_DASH = "\N{EM DASH}"
 
@@ -80,7 +80,7 @@ def test_a_note_that_is_no_checkpoint_is_refused_though_its_signature_is_right()
 def test_what_is_signed_is_read_again(size: int, root: bytes) -> None:
     """Opening a signed checkpoint gives what was signed."""
     checkpoint = Checkpoint(ORIGIN, size, root)
-    assert VERIFIER.open(sign(checkpoint, KEY)) == checkpoint
+    assert VERIFIER.open(sign(checkpoint, [KEY])) == checkpoint
 
 
 def test_a_note_signed_by_hand_is_read() -> None:
@@ -104,7 +104,7 @@ def test_signatures_of_unknown_keys_are_passed_over(first: bool) -> None:  # noq
 
 
 def _resigned_by_another_key() -> str:
-    return sign(CHECKPOINT, OTHER_KEY)
+    return sign(CHECKPOINT, [OTHER_KEY])
 
 
 def _another_keys_signature_under_this_keys_id() -> str:
@@ -113,7 +113,7 @@ def _another_keys_signature_under_this_keys_id() -> str:
 
 
 def _of_another_origin() -> str:
-    return sign(Checkpoint("other.test/log", 20852163, ROOT), KEY)
+    return sign(Checkpoint("other.test/log", 20852163, ROOT), [KEY])
 
 
 def _of_another_origin_under_this_logs_signature() -> str:

@@ -13,11 +13,9 @@ import rfc8785
 import sqlalchemy as sa
 from werkzeug.test import TestResponse
 
-from gateway import __version__
+from gateway import __version__, tables
 from gateway import app as composition
 from gateway import keys as key_files
-from gateway import store as tables
-from gateway.audit.log import place
 from gateway.opaque import Holder, Ids
 from tests import world as worlds
 from tests.arrests import FIRST_CANARY
@@ -100,8 +98,8 @@ def opened(world: World, databases: Databases, response: TestResponse) -> dict[s
     statement = sa.select(tables.opening).where(tables.opening.c.entry_id == response.headers["Log-Entry"])
     with logs.opened(databases, world.settings.keys) as log, log.store.reading() as connection:
         for row in connection.execute(statement.order_by(tables.opening.c.position)):
-            kind, value = log.openings.open(row.sealed, place(row.entry_id, row.position))
-            found.setdefault(kind, []).append(value)
+            told = log.openings.open(row.sealed, row.wrapped, row.entry_id, row.position)
+            found.setdefault(told.kind, []).append(told.value)
     return found
 
 
@@ -208,8 +206,8 @@ def test_salts_and_ids_do_not_repeat(make_world: MakeWorld) -> None:
         asker.search({"limit": 5})
     with world.gateway.store.reading() as connection:
         rows = connection.execute(sa.select(tables.opening)).all()
-    assert len({row.salt for row in rows}) == len({row.commitment for row in rows}) == len(rows)
-    assert {len(row.salt) for row in rows} == {16}
+    assert len({row.wrapped for row in rows}) == len({row.commitment for row in rows}) == len(rows)
+    assert len({row.sealed for row in rows}) == len(rows)
 
 
 # --- nothing personal outside ------------------------------------------------------------------------------------
@@ -322,7 +320,7 @@ def test_a_hidden_record_and_a_missing_one_leave_the_same_entry(make_world: Make
     entries = {name: _comparable(leaf(world, answer)) for name, answer in answers.items()}
     assert {answer.status_code for answer in answers.values()} == {404}
     assert len({answer.data for answer in answers.values()}) == 1
-    headers = [{**answer.headers, "Log-Entry": "", "Date": ""} for answer in answers.values()]
+    headers = [{**answer.headers, "Log-Entry": "", "Log-Promise": "", "Date": ""} for answer in answers.values()]
     assert headers[0] == headers[1] == headers[2]
     assert entries["hidden"] == entries["missing"] == entries["made up"]
     kinds = {name: list(opened(world, databases, answer)) for name, answer in answers.items()}

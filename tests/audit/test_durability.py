@@ -26,7 +26,7 @@ from werkzeug.test import TestResponse
 
 from gateway import disclosure as disclosure_module
 from gateway import keys as key_files
-from gateway import store as tables
+from gateway import tables
 from gateway.audit import log as log_module
 from gateway.identity import tokens
 from gateway.identity.clients import Clients
@@ -564,7 +564,7 @@ def server(sqlite_arrests: str, tmp_path: Path) -> Server:
     worlds.prepare(chosen)
     key = ec.generate_private_key(ec.SECP256R1())
     clients = Clients(store := Store(databases.store))
-    clients.add("fbi", tokens.public_jwk(key_files.public_pem(key)), worlds.agreement("fbi", "FBI"))
+    worlds.register(store, "fbi", key_files.public_pem(key), worlds.agreement("fbi", "FBI"))
     found = clients.find("fbi")
     assert found is not None
     signing = key_files.read(chosen.keys).token

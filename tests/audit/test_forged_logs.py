@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import Connection
 
-from gateway import store as tables
+from gateway import tables
 from gateway.app import now
 from gateway.audit.checkpoint import Checkpoint, sign
 from gateway.audit.entry import Entry
@@ -149,7 +149,7 @@ def test_what_is_erased_leaves_the_log_whole_and_is_counted(copy: Copy) -> None:
     def erase(connection: Connection, _: OpenLog) -> None:
         entry_id = logs.entry_at(connection, CHANGED)
         gone = tables.opening.update().where(tables.opening.c.entry_id == entry_id)
-        connection.execute(gone.values(salt=None, sealed=None, person_index=None))
+        connection.execute(gone.values(sealed=None, wrapped=None, about=None, record=None))
         erased.append(len(_openings(connection, CHANGED)))
 
     erased: list[int] = []
@@ -311,7 +311,7 @@ def newest_checkpoint_signed_with_another_key(connection: Connection, log: OpenL
     """Sign the newest checkpoint, of the very same tree, with a key of one's own."""
     newest = logs.newest_checkpoint(connection)
     root = _newest(connection, log).root
-    note = sign(Checkpoint(log.log.verifier.origin, newest, root), Ed25519PrivateKey.generate())
+    note = sign(Checkpoint(log.log.verifier.origin, newest, root), [Ed25519PrivateKey.generate()])
     _write_note(connection, newest, note)
 
 
@@ -377,7 +377,7 @@ def _at_person(connection: Connection, least: int = 0) -> tuple[str, int]:
     found = connection.execute(
         sa.select(table.c.entry_id, table.c.position)
         .join(tables.leaf, tables.leaf.c.entry_id == table.c.entry_id)
-        .where(table.c.person_index.is_not(None), tables.leaf.c.leaf_index >= least)
+        .where(table.c.record.is_not(None), tables.leaf.c.leaf_index >= least)
         .order_by(tables.leaf.c.leaf_index, table.c.position)
         .limit(1)
     ).one()
@@ -419,19 +419,19 @@ def ciphertext_moved_to_another_entry(connection: Connection, _: OpenLog) -> Non
     """Let two entries exchange what they say of whom, salts and all but the commitments."""
     one, other = _at_person(connection), _at_person(connection, CHANGED)
     assert one[0] != other[0]
-    _exchange(connection, one, other, ("sealed", "salt", "person_index"))
+    _exchange(connection, one, other, ("sealed", "wrapped", "about", "record"))
 
 
 def opening_moved_to_another_entry(connection: Connection, _: OpenLog) -> None:
     """Let two entries exchange an opening, commitments too."""
     one, other = _at_person(connection), _at_person(connection, CHANGED)
-    _exchange(connection, one, other, ("sealed", "salt", "person_index", "commitment"))
+    _exchange(connection, one, other, ("sealed", "wrapped", "about", "record", "commitment"))
 
 
 def openings_of_an_entry_exchanged(connection: Connection, _: OpenLog) -> None:
     """Let two openings of one entry change places, commitments too."""
     entry_id, position = _at_person(connection)
-    columns = ("sealed", "salt", "person_index", "commitment")
+    columns = ("sealed", "wrapped", "about", "record", "commitment")
     _exchange(connection, (entry_id, position), (entry_id, position - 1), columns)
 
 
@@ -441,14 +441,14 @@ def _exchange(connection: Connection, one: tuple[str, int], other: tuple[str, in
         _change_opening(connection, place, **{name: getattr(row, name) for name in columns})
 
 
-def salt_changed(connection: Connection, _: OpenLog) -> None:
-    """Change an opening's salt, so that it proves nothing."""
-    _change_opening(connection, _at_person(connection), salt=os.urandom(16))
+def key_changed(connection: Connection, _: OpenLog) -> None:
+    """Change an opening's wrapped key, so that it opens no more."""
+    _change_opening(connection, _at_person(connection), wrapped=bytes(3) + b"\x01" + os.urandom(60))
 
 
-def salt_erased_alone(connection: Connection, _: OpenLog) -> None:
-    """Erase an opening's salt alone, so that it proves nothing and was not erased either."""
-    _change_opening(connection, _at_person(connection), salt=None)
+def key_erased_alone(connection: Connection, _: OpenLog) -> None:
+    """Erase an opening's key alone, so that it opens no more and was not erased either."""
+    _change_opening(connection, _at_person(connection), wrapped=None)
 
 
 def commitment_changed(connection: Connection, _: OpenLog) -> None:
@@ -458,12 +458,12 @@ def commitment_changed(connection: Connection, _: OpenLog) -> None:
 
 def index_exchanged(connection: Connection, log: OpenLog) -> None:
     """Lead a search for a person past an entry, by the index of another."""
-    _change_opening(connection, _at_person(connection), person_index=log.openings.index_of(1_000_000_007))
+    _change_opening(connection, _at_person(connection), about=log.openings.index_of("person:1000000007"))
 
 
 def index_erased_alone(connection: Connection, _: OpenLog) -> None:
     """Lead a search for a person past an entry, by taking it out of the index."""
-    _change_opening(connection, _at_person(connection), person_index=None)
+    _change_opening(connection, _at_person(connection), about=None)
 
 
 def opening_deleted(connection: Connection, _: OpenLog) -> None:
@@ -522,8 +522,8 @@ FORGERIES: tuple[tuple[Callable[[Connection, OpenLog], None], str], ...] = (
     (ciphertext_moved_to_another_entry, "openings"),
     (opening_moved_to_another_entry, "openings"),
     (openings_of_an_entry_exchanged, "openings"),
-    (salt_changed, "openings"),
-    (salt_erased_alone, "openings"),
+    (key_changed, "openings"),
+    (key_erased_alone, "openings"),
     (commitment_changed, "openings"),
     (index_exchanged, "openings"),
     (index_erased_alone, "openings"),
@@ -662,7 +662,7 @@ def test_a_checkpoint_of_another_key_is_no_measure(copy: Copy) -> None:
     """A checkpoint given for comparison must itself be this log's."""
     checkpoint = copy.open.log.verifier.open(copy.early)
     with pytest.raises(VerificationError, match="forged"):
-        copy.open.verify(sign(checkpoint, Ed25519PrivateKey.generate()))
+        copy.open.verify(sign(checkpoint, [Ed25519PrivateKey.generate()]))
 
 
 @pytest.mark.parametrize(
@@ -728,7 +728,7 @@ def test_a_leaf_that_names_another_entry_is_named_so(copy: Copy) -> None:
         copy.open.verify()
 
 
-@pytest.mark.parametrize("forgery", [ciphertext_changed, salt_changed, changed], ids=lambda how: how.__name__)
+@pytest.mark.parametrize("forgery", [ciphertext_changed, key_changed, changed], ids=lambda how: how.__name__)
 def test_what_the_verifier_says_of_a_forgery_names_nobody(
     copy: Copy, forgery: Callable[[Connection, OpenLog], None]
 ) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway import app as composition
 from gateway import keys as key_files
-from gateway import store as tables
+from gateway import tables
 from gateway.app import now
 from gateway.audit import log as log_module
 from gateway.audit import sealer as sealer_module
@@ -48,7 +48,7 @@ def open_again(databases: Databases, tmp_path: Path) -> Iterator[OpenAgain]:
 
 def entry(number: int = 0) -> Entry:
     """Return an entry with openings."""
-    openings = (Opening("officer", "Officer One"), Opening("record", {"person": str(number)}, number))
+    openings = (Opening("officer", "Officer One"), Opening("record", {"person": str(number)}))
     return Entry("test", "permit", "done", now(), None, {"records": number}, openings)
 
 
@@ -203,8 +203,8 @@ def test_a_sealer_that_crashes_before_its_commit_leaves_nothing(open_again: Open
 def _other_key(keys: Path) -> Path:
     other = keys.with_name("other")
     shutil.copytree(keys, other)
-    (other / "checkpoint.pem").unlink()
-    key_files.write_private(other / "checkpoint.pem", Ed25519PrivateKey.generate())
+    (other / "checkpoint-1.pem").unlink()
+    key_files.write_private(other / "checkpoint-1.pem", Ed25519PrivateKey.generate())
     return other
 
 

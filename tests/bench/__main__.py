@@ -17,7 +17,6 @@ from gateway import app as composition
 from gateway import keys as key_files
 from gateway.access import Agreement, Subject
 from gateway.identity import tokens
-from gateway.identity.clients import Clients
 from gateway.opaque import Ids
 from gateway.policy.bundle import load
 from gateway.policy.tables import Parameter
@@ -167,9 +166,8 @@ def _settings(root: Path, records: str, store: str, valkey: str, port: int) -> d
 
 def _registered(settings: Settings, agreement: Agreement) -> ec.EllipticCurvePrivateKey:
     key = ec.generate_private_key(ec.SECP256R1())
-    store, _, _ = composition.open_log(settings)
-    Clients(store).add(CLIENT, tokens.public_jwk(key_files.public_pem(key)), agreement)
-    store.close()
+    with composition.open_log(settings) as log:
+        world.register(log.store, CLIENT, key_files.public_pem(key), agreement)
     return key
 
 

@@ -17,7 +17,6 @@ from gateway import app as composition
 from gateway import keys as key_files
 from gateway.access import AccessRequest, Action, Agreement, AllOf, Compare, Search, Subject
 from gateway.cli.diff import Comparison
-from gateway.identity import tokens
 from gateway.identity.clients import Clients
 from gateway.plan.planner import Plan, Planner
 from gateway.policy.bundle import Bundle, load
@@ -171,16 +170,14 @@ def of_difference(root: Path, server: Postgres, url: str, arrests: int) -> Findi
     databases = world.Databases(url, server.url(server.create()))
     settings = world.settings(databases, root / "diff-keys", policies=str(directories[0]), query_timeout=str(TIMEOUT))
     composition.prepare(settings)
-    store, _, _ = composition.open_log(settings)
-    register = Clients(store)
-    key = tokens.public_jwk(key_files.public_pem(ec.generate_private_key(ec.SECP256R1())))
-    for agency, mission, purposes in _AGENCIES:
-        name = agency.lower()
-        criminal = mission != world.IMMIGRATION
-        changed = {"mission": mission, "purposes": purposes, "criminal_justice_agency": criminal}
-        register.add(name, key, world.agreement(name, agency, **changed))
-    clients = register.all()
-    store.close()
+    key = key_files.public_pem(ec.generate_private_key(ec.SECP256R1()))
+    with composition.open_log(settings) as log:
+        for agency, mission, purposes in _AGENCIES:
+            name = agency.lower()
+            criminal = mission != world.IMMIGRATION
+            changed = {"mission": mission, "purposes": purposes, "criminal_justice_agency": criminal}
+            world.register(log.store, name, key, world.agreement(name, agency, **changed))
+        clients = Clients(log.store).all()
     began = perf_counter()
     bundles = load_checked(directories[0]), load_checked(directories[1])
     survey = Survey(settings, bundles[1].catalogue)

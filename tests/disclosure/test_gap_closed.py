@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from gateway import instruments
 from gateway.errors import ConfigurationError
-from gateway.instruments import Filed, Instruments
+from gateway.instruments import Filed
 from gateway.seed import schema
 from tests.conftest import MakeWorld
 from tests.world import IMMIGRATION, POLICIES, Databases, World
@@ -48,8 +49,10 @@ def warrant(world: World, person: int, **changed: object) -> None:
         "expires_on": LONG[1],
         **changed,
     }
-    register = Instruments(world.gateway.store)
-    register.confirm(register.add(Filed(**given), "one"), "two")  # type: ignore[arg-type]
+    identifier = instruments.new_id()
+    with world.gateway.store.transaction() as connection:
+        instruments.add(connection, identifier, Filed(**given), "one")  # type: ignore[arg-type]
+        instruments.confirm(connection, identifier, "two")
 
 
 def test_only_the_convicted_for_whom_a_judge_signed_are_seen(make_world: MakeWorld, databases: Databases) -> None:
@@ -89,12 +92,13 @@ def test_a_warrant_that_lacks_something_counts_for_nothing(
 def test_one_officer_alone_gives_no_warrant(make_world: MakeWorld, databases: Databases) -> None:
     """An instrument needs a second officer, and the same one can't be the second."""
     world = make_world(**REHEARSAL)
-    register = Instruments(world.gateway.store)
     person = convicted(databases)[0][1]
     filed = Filed(person, "ICE", IMMIGRATION, "judicial", "state-judge", "0" * 64, *LONG)
-    identifier = register.add(filed, "one")
-    with pytest.raises(ConfigurationError, match="can't confirm"):
-        register.confirm(identifier, "one")
+    identifier = instruments.new_id()
+    with world.gateway.store.transaction() as connection:
+        instruments.add(connection, identifier, filed, "one")
+        with pytest.raises(ConfigurationError, match="can't confirm"):
+            instruments.confirm(connection, identifier, "one")
     assert world.asker().every() == []
 
 

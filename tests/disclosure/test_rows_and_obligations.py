@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.access import AccessRequest, Action, Certification, Search, Subject
+from gateway.keys import Ring
 from gateway.opaque import Holder, Ids
 from gateway.plan.planner import Planner
 from gateway.policy.bundle import load
@@ -236,7 +237,7 @@ def test_a_budget_does_not_tell_which_records_are_of_one_person(
 
 def test_a_pseudonym_is_of_one_resource() -> None:
     """The same name has another pseudonym in another kind of record."""
-    ids = Ids(b"k" * 64)
+    ids = Ids(Ring({1: b"k" * 64}))
     assert ids.pseudonym("ab", Holder("one", "looking", "cases.name")) != ids.pseudonym(
         "ab", Holder("one", "looking", "others.name")
     )

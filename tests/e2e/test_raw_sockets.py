@@ -11,12 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway import app as composition
 from gateway.cli.serve import PATIENCE
 from gateway.identity import tokens
-from gateway.identity.clients import Clients
 from gateway.keys import public_pem
 from gateway.settings import read
 from tests.e2e import servers
 from tests.e2e.servers import Server
-from tests.world import ASSERTION_TYPE, POLICIES, agreement, prepare
+from tests.world import ASSERTION_TYPE, POLICIES, agreement, prepare, register
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -39,9 +38,8 @@ def server(sqlite_arrests: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     }
     settings = read({f"GATEWAY_{name.upper()}": value for name, value in given.items()})
     prepare(settings)
-    store, _, _ = composition.open_log(settings)
-    Clients(store).add("fbi", tokens.public_jwk(public_pem(KEY)), agreement("fbi", "FBI"))
-    store.close()
+    with composition.open_log(settings) as log:
+        register(log.store, "fbi", public_pem(KEY), agreement("fbi", "FBI"))
     with servers.running(servers.program("serve"), given, directory / "log") as running:
         yield running
 

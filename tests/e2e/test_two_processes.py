@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -13,13 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway import app as composition
 from gateway.audit.verify import verify
-from gateway.identity import tokens
-from gateway.identity.clients import Clients
 from gateway.keys import public_pem
 from gateway.settings import read
 from tests.e2e import servers
 from tests.services import Postgres
-from tests.world import POLICIES, agreement, prepare
+from tests.world import POLICIES, agreement, prepare, register
 
 ROLES = servers.ROOT / "deploy" / "roles.sql"
 
@@ -81,9 +80,10 @@ def test_two_workers_serve_one_log_and_one_limit(
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
     key = ec.generate_private_key(ec.SECP256R1())
     owner = read({f"GATEWAY_{n.upper()}": v for n, v in settings.items()} | {"GATEWAY_STORE_URL": _as_owner(settings)})
-    store, log, openings = composition.open_log(owner)
-    request.addfinalizer(store.close)
-    Clients(store).add("fbi", tokens.public_jwk(public_pem(key)), agreement("fbi", "FBI"))
+    stack = ExitStack()
+    request.addfinalizer(stack.close)
+    log = stack.enter_context(composition.open_log(owner))
+    register(log.store, "fbi", public_pem(key), agreement("fbi", "FBI"))
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
     with servers.running(command, settings, tmp_path / "log") as server:
         token = server.token("fbi", key)
@@ -101,10 +101,9 @@ def test_two_workers_serve_one_log_and_one_limit(
     assert "gateway_requests_total" in metrics
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if '"event": "request"' in line]
     assert len([line for line in lines if line["status"] == 200 and line["client"] == "fbi"]) == 60
-    while log.seal():
-        pass
-    verify(store, log.verifier, openings)
-    with store.engine.connect() as connection:
+    log.log.seal_all()
+    verify(log.store, log.log.verifier, log.openings)
+    with log.store.engine.connect() as connection:
         kept = set(connection.scalars(sa.text("SELECT entry_id FROM entry")))
         sealed = connection.scalar(sa.text("SELECT count(*) FROM leaf"))
     assert {headers["Log-Entry"] for status, headers in answers if status == 200} <= kept

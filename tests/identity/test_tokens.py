@@ -16,8 +16,8 @@ from werkzeug.test import TestResponse
 
 from gateway import keys
 from gateway.access import AgreementState
-from gateway.identity import tokens
-from gateway.identity.clients import ACTIVE, SUSPENDED, Clients
+from gateway.identity import clients, tokens
+from gateway.identity.clients import ACTIVE, SUSPENDED
 from tests import world
 from tests.jose import decoded, encoded
 from tests.world import ISSUER, Asker, Databases, World
@@ -58,7 +58,7 @@ class Forger:
     """Someone with the gateway's own key: the worst case, where the claims alone must tell."""
 
     def __init__(self, asker: Asker) -> None:
-        self.key = keys.read(asker.world.settings.keys).token
+        self.key = keys.read(asker.world.settings.keys).token.keys[1]
         header, claims, _ = asker.token.split(".")
         self.header, self.claims = decoded(header), decoded(claims)
 
@@ -377,16 +377,21 @@ def test_bad_tokens_leave_no_name_in_the_log(shared: World, asker: Asker, forger
 # --- the client as it is now ------------------------------------------------------------------------------------
 
 
+def _set_state(world: World, asker: Asker, state: str) -> None:
+    with world.gateway.store.transaction() as connection:
+        clients.set_state(connection, asker.id, state)
+
+
 def test_a_suspended_client_stops_at_once_and_can_be_resumed(shared: World) -> None:
     """Suspension holds from the next request with the same token on, and so does its end."""
     asker = shared.asker("suspended")
     token = asker.token
     assert ask(asker, token).status_code == 200
-    Clients(shared.gateway.store).set_state(asker.id, SUSPENDED)
+    _set_state(shared, asker, SUSPENDED)
     is_refused(asker, token, "client-suspended")
     refused = asker.get_token()
     assert (refused.status_code, refused.get_json()["error"]) == (401, "invalid_client")
-    Clients(shared.gateway.store).set_state(asker.id, ACTIVE)
+    _set_state(shared, asker, ACTIVE)
     assert ask(asker, token).status_code == 200
     assert asker.get_token().status_code == 200
 

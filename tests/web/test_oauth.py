@@ -22,12 +22,11 @@ from werkzeug.test import TestResponse
 
 from gateway import app as composition
 from gateway.identity import tokens
-from gateway.identity.clients import Clients
 from gateway.keys import PrivateKey, public_pem
 from tests import world
 from tests.conftest import MakeWorld
 from tests.jose import decoded, encoded
-from tests.world import ASSERTION_TYPE, ISSUER, Asker, Databases, World, agreement
+from tests.world import ASSERTION_TYPE, ISSUER, Asker, Databases, World, agreement, register
 
 DAY = "2011-01-01"
 EVIL = "https://evil.example"
@@ -122,7 +121,7 @@ def test_a_client_may_have_an_ed25519_key(shared: World, algorithm: str) -> None
     """Both names of the algorithm are taken (RFC 8037, RFC 9864)."""
     key = ed25519.Ed25519PrivateKey.generate()
     name = f"edwards-{algorithm.lower()}"
-    Clients(shared.gateway.store).add(name, tokens.public_jwk(public_pem(key)), agreement(name))
+    register(shared.gateway.store, name, public_pem(key), agreement(name))
     asker = Asker(shared, name, key, "immigration-enforcement")
     response = asker.get_token(signed(key, claims_of(name), alg=algorithm))
     assert response.status_code == 200, response.text

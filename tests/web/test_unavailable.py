@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from gateway import app as composition
 from gateway import keys as key_files
 from gateway import settings as configuration
-from gateway import store as tables
+from gateway import tables
 from gateway.errors import ConfigurationError
 from gateway.store import Store
 from tests import arrests, world
@@ -433,7 +433,7 @@ def test_a_second_process_that_counts_in_memory_is_refused(databases: Databases,
     second.close()
 
 
-KEY_FILES = ("token.pem", "checkpoint.pem", "ids.key", "cursors.key", "openings.key", "index.key")
+KEY_FILES = tuple(f"{use}-1.pem" for use in (*key_files.SIGNING, *key_files.SECRETS))
 
 
 @pytest.fixture
@@ -459,20 +459,20 @@ def test_a_key_that_others_can_read_is_refused(keys: Path, name: str) -> None:
 def test_a_key_that_is_missing_or_broken_is_refused(keys: Path, name: str) -> None:
     """A key is whole or the gateway does not start, and no byte of it is said."""
     good = (keys / name).read_bytes()
-    for content in (b"", b"nonsense-nonsense", good[:-5], good + b"x" if name.endswith(".key") else b"-----BEGIN"):
+    for content in (b"", b"nonsense-nonsense", good[:-5], b"-----BEGIN"):
         (keys / name).write_bytes(content)
         with pytest.raises(ConfigurationError, match=name) as caught:
             key_files.read(keys)
         assert "nonsense" not in str(caught.value)
     (keys / name).unlink()
-    with pytest.raises(ConfigurationError, match=name):
+    with pytest.raises(ConfigurationError, match=name.removesuffix("-1.pem")):
         key_files.read(keys)
 
 
 def test_keys_have_one_use_each(keys: Path) -> None:
     """A key of another kind in a key's place is refused."""
-    shutil.copy(keys / "checkpoint.pem", keys / "token.pem")
-    with pytest.raises(ConfigurationError, match=r"token\.pem"):
+    shutil.copy(keys / "checkpoint-1.pem", keys / "token-1.pem")
+    with pytest.raises(ConfigurationError, match=r"token-1\.pem"):
         key_files.read(keys)
 
 
@@ -480,8 +480,8 @@ def test_the_gateway_does_not_start_with_an_open_key(databases: Databases, tmp_p
     """The composition reads the keys before anything else."""
     chosen = world.settings(databases, tmp_path / "keys")
     world.prepare(chosen)
-    (tmp_path / "keys" / "index.key").chmod(0o644)
-    with pytest.raises(ConfigurationError, match=r"index\.key"):
+    (tmp_path / "keys" / "index-1.pem").chmod(0o644)
+    with pytest.raises(ConfigurationError, match=r"index-1\.pem"):
         composition.build(chosen)
 
 

@@ -160,24 +160,21 @@ def _free(port: int) -> int:
 
 
 def _checkpoint(settings: Settings) -> str:
-    store, log, _ = composition.open_log(settings)
-    log.seal()
-    note = log.checkpoint()
-    store.close()
-    return note
+    with composition.open_log(settings) as opened:
+        opened.log.seal_all()
+        return opened.log.checkpoint()
 
 
 def _verified(settings: Settings, kept: str) -> None:
-    store, log, openings = composition.open_log(settings)
-    log.seal()
-    verified = verify(store, log.verifier, openings, kept)
-    click.echo(told(verified, against=True))
-    before = int(kept.splitlines()[1])
-    click.echo(f"The {verified.size - before} entries that these requests left:")
-    for kind, leaves in groupby(latest(store, verified.size - before), key=_kind):
-        first, *others = leaves
-        click.echo("  " + line(first) + (f"  (and {len(others)} more like it)" if kind and others else ""))
-    store.close()
+    with composition.open_log(settings) as opened:
+        opened.log.seal_all()
+        verified = verify(opened.store, opened.log.verifier, opened.openings, kept)
+        click.echo(told(verified, against=True))
+        before = int(kept.splitlines()[1])
+        click.echo(f"The {verified.size - before} entries that these requests left:")
+        for kind, leaves in groupby(latest(opened.store, verified.size - before), key=_kind):
+            first, *others = leaves
+            click.echo("  " + line(first) + (f"  (and {len(others)} more like it)" if kind and others else ""))
 
 
 def _kind(leaf: Mapping[str, object]) -> tuple[object, ...]:

@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from gateway import app as composition
+from gateway import instruments
 from gateway.access import Agreement, AgreementState
+from gateway.audit.log import Log
+from gateway.canonical import Json
 from gateway.cli.client import make_key_pair
-from gateway.identity import tokens
-from gateway.identity.clients import Clients as Register
-from gateway.instruments import Filed, Instruments
+from gateway.cli.officer import written_down
+from gateway.identity import clients, tokens
+from gateway.instruments import Filed
 from gateway.policy.lists import Offences
 from gateway.policy.lists import load as load_list
 from gateway.seed import schema
@@ -19,6 +23,7 @@ from gateway.settings import Settings
 
 WARRANTS = 12
 ISSUED, EXPIRES = date(2014, 1, 1), date(2015, 1, 1)
+OFFICERS = ("officer-one", "officer-two")
 LIST = "pa-f1f2-violent-broad"
 
 
@@ -55,21 +60,23 @@ def agreement_of(name: str) -> Agreement:
         starts=date(2008, 1, 1),
         until=None,
         state=AgreementState.IN_FORCE,
+        address="1 Invented Square, Philadelphia" if immigration else "2 Invented Square, Philadelphia",
     )
 
 
 def register(settings: Settings, directory: Path) -> Clients:
     """Register both clients."""
     directory.mkdir(parents=True)
-    store, _, _ = composition.open_log(settings)
     made = []
-    for name, algorithm in (("ice-ero", "ES256"), ("fbi-phl", "EdDSA")):
-        make_key_pair(directory / name, algorithm)
-        agreement = agreement_of(name)
-        public_key = tokens.public_jwk((directory / f"{name}.pub.pem").read_bytes())
-        Register(store).add(name, public_key, agreement)
-        made.append(Client(name, directory / f"{name}.pem", min(agreement.purposes)))
-    store.close()
+    with composition.open_log(settings) as opened:
+        for name, algorithm in (("ice-ero", "ES256"), ("fbi-phl", "EdDSA")):
+            make_key_pair(directory / name, algorithm)
+            agreement = agreement_of(name)
+            public_key = tokens.public_jwk((directory / f"{name}.pub.pem").read_bytes())
+            also = partial(clients.register, client_id=name, public_key=public_key, agreement=agreement)
+            facts: dict[str, Json] = {"client": name, "agency": agreement.agency, "component": agreement.component}
+            written_down(opened.log, "client-add", OFFICERS[0], facts, also=also)
+            made.append(Client(name, directory / f"{name}.pem", min(agreement.purposes)))
     return Clients(*made)
 
 
@@ -79,17 +86,23 @@ def file_instruments(settings: Settings) -> int:
     One more warrant stays unconfirmed, and one is administrative: neither counts.
     """
     convicted = _convicted(settings)
-    store, _, _ = composition.open_log(settings)
-    register = Instruments(store)
     kinds = ["judicial"] * (WARRANTS + 1) + ["administrative"]
-    for number, (person, kind) in enumerate(zip(convicted, kinds, strict=False)):
-        signer = "federal-magistrate" if kind == "judicial" else "dhs-officer"
-        filed = Filed(person, "ICE", "immigration-enforcement", kind, signer, "0" * 64, ISSUED, EXPIRES)
-        identifier = register.add(filed, "officer-one")
-        if number != WARRANTS:
-            register.confirm(identifier, "officer-two")
-    store.close()
+    with composition.open_log(settings) as opened:
+        for number, (person, kind) in enumerate(zip(convicted, kinds, strict=False)):
+            signer = "federal-magistrate" if kind == "judicial" else "dhs-officer"
+            filed = Filed(person, "ICE", "immigration-enforcement", kind, signer, "0" * 64, ISSUED, EXPIRES)
+            _file(opened.log, filed, confirmed=number != WARRANTS)
     return _record_of(settings, convicted[WARRANTS])
+
+
+def _file(log: Log, filed: Filed, *, confirmed: bool) -> None:
+    identifier = instruments.new_id()
+    facts: dict[str, Json] = {"instrument": identifier, "agency": filed.agency, "kind": filed.kind}
+    also = partial(instruments.add, identifier=identifier, filed=filed, officer=OFFICERS[0])
+    written_down(log, "instrument-add", OFFICERS[0], facts, also=also)
+    if confirmed:
+        also = partial(instruments.confirm, identifier=identifier, officer=OFFICERS[1])
+        written_down(log, "instrument-confirm", OFFICERS[1], {"instrument": identifier}, also=also)
 
 
 def _convicted(settings: Settings) -> list[int]:

@@ -108,7 +108,7 @@ def _hidden_and_missing(settings: Settings, program: Program, client: Client, hi
 
 
 def _stable(reply: Reply) -> dict[str, str]:
-    return {name: value for name, value in reply.headers.items() if name not in ("Date", "Log-Entry")}
+    return {name: value for name, value in reply.headers.items() if name not in ("Date", "Log-Entry", "Log-Promise")}
 
 
 def fbi(settings: Settings, client: Client) -> None:

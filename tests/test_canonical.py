@@ -5,7 +5,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.entry import Json, canonical
+from gateway.canonical import Json, canonical
 
 SAFE = 2**53 - 1
 SCALARS = st.one_of(
