@@ -20,6 +20,9 @@ from gateway.audit.aggregate import Aggregate
 from gateway.audit.entry import Entry
 from gateway.audit.log import Log, Signing
 from gateway.audit.openings import Openings
+from gateway.audit.public import PublicPart
+from gateway.audit.publishing import Publishing
+from gateway.audit.receipts import Receipts
 from gateway.audit.sealer import Sealer
 from gateway.canonical import Json
 from gateway.disclosure import Custodian
@@ -51,6 +54,7 @@ class Gateway:
     custodian: Custodian
     store: Store
     log: Log
+    publishing: Publishing
     claim: Claim | None
 
     def close(self) -> None:
@@ -68,10 +72,11 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class OpenLog:
-    """The gateway's store with its log, and what seals and opens the log's sealed parts."""
+    """The gateway's store with its log, the log's public part, and what seals and opens its sealed parts."""
 
     store: Store
     log: Log
+    public: PublicPart
     openings: Openings
 
 
@@ -79,7 +84,9 @@ def _opened(settings: Settings, keys: Keys) -> OpenLog:
     store = Store(settings.store_url)
     openings = Openings(keys.openings, keys.index)
     signing = Signing(keys.checkpoint, keys.promise)
-    return OpenLog(store, Log(store, settings.log_origin, signing, openings, settings.seal_delay), openings)
+    public = PublicPart(settings.log_public)
+    log = Log(store, settings.log_origin, signing, openings, public, settings.seal_delay)
+    return OpenLog(store, log, public, openings)
 
 
 @contextmanager
@@ -103,7 +110,7 @@ def open_register(settings: Settings, clock: Clock = now) -> Iterator[Register]:
 def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float] = time.monotonic) -> Gateway:
     """Compose a gateway; raise ConfigurationError or FileError where a part refuses to start.
 
-    1. The store is of this version, keeps its promises, and holds this log under this key.
+    1. The store is of this version, keeps its promises, holds this log under this key, and continues what is public.
     2. A bundle is in force, by statements that the registered approvers signed.
     3. A resource of its catalogue, at least, fits the arrest database, which is opened for reading only.
     """
@@ -116,6 +123,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         refused.callback(store.close)
         store.check()
         _started(log.check)
+        publishing = Publishing(log, settings.seal_delay, telemetry.log_refused, telemetry.log_published)
         # 2. and 3.
         records = Records(settings.arrest_url, settings.query_timeout)
         refused.callback(records.engine.dispose)
@@ -139,6 +147,8 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             fitting=fitting,
             dialect=Dialect(records.engine.dialect.name),
             log=log,
+            publishing=publishing,
+            receipts=Receipts(store, opened.public),
             openings=opened.openings,
             aggregate=aggregate,
             instruments=Instruments(store),
@@ -154,10 +164,15 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             custodian,
             Assertions(settings.issuer, clients, store, seconds),
             AccessTokens(settings.issuer, settings.resource_server, keys.token, clients, seconds),
-            log,
+            opened.public,
             telemetry,
             Readiness(
-                {"arrests": records.ping, "log": log.unsealed, "policy": policy.check, "resources": fitting.check},
+                {
+                    "arrests": records.ping,
+                    "log": partial(_ready, log, publishing),
+                    "policy": policy.check,
+                    "resources": fitting.check,
+                },
                 lambda: fitting.unfit,
             ),
         )
@@ -165,8 +180,14 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         claim = store.claim_only_process() if memory else None
         refused.pop_all()
         # The policy first: what it waits for, a stop waits for.
-        works = (policy.refresh, log.seal_all, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
-        return Gateway(flask, Sealer(works), custodian, store, log, claim)
+        works = (policy.refresh, publishing.go_on, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
+        return Gateway(flask, Sealer(works), custodian, store, log, publishing, claim)
+
+
+def _ready(log: Log, publishing: Publishing) -> None:
+    """Say by Unavailable that the store can't be reached, or that answers are refused because of the log."""
+    log.unsealed()
+    publishing.check()
 
 
 def _started(check: Callable[[], None]) -> None:
@@ -196,9 +217,9 @@ def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:
 
 
 def prepare(settings: Settings) -> None:
-    """Make the keys and the store's tables where they do not exist yet."""
+    """Make the keys, the store's tables and the log's public part where they do not exist yet."""
     key_files.create(settings.keys)
     with open_log(settings) as opened:
         opened.store.create(settings.log_origin, b"")
         opened.store.check()
-        opened.log.check()
+        opened.log.begin()

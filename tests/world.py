@@ -57,6 +57,7 @@ def settings(databases: Databases, keys: Path, **changed: str) -> Settings:
         "approvers": str(keys.with_name("approvers")),
         "issuer": ISSUER,
         "log_origin": "gateway.test/log",
+        "log_public": str(keys.with_name("public")),
         "peer_limit": "100000/minute",
         "client_limit": "100000/minute",
         **changed,

@@ -54,8 +54,14 @@ class PublicPart:
         """Write the proof of a leaf against a note that was given out."""
         return proof.receipt(self.tree(), index, read(note).size, note)
 
-    def file(self, tile: Tile) -> bytes | None:
-        """Return a tile as it is published, if it is."""
+    def tile(self, tile: Tile) -> bytes | None:
+        """Return a tile of the newest checkpoint's tree, if there is such a file; what a crash left is not given."""
+        note = self.kept()
+        if note is None or tile.index * tiles.WIDTH + tile.width > read(note).size >> HEIGHT * tile.level:
+            return None
+        return self._file(tile)
+
+    def _file(self, tile: Tile) -> bytes | None:
         try:
             return (self._directory / TILES / tile.path()).read_bytes()
         except FileNotFoundError:
@@ -121,8 +127,8 @@ class PublicPart:
 
     def _read(self, tile: Tile) -> bytes:
         """Read a tile; a partial one may be gone since the full one is there, which begins with it."""
-        content = self.file(tile)
-        if content is None and (full := self.file(tile.full())) is not None:
+        content = self._file(tile)
+        if content is None and (full := self._file(tile.full())) is not None:
             content = full[: tile.width * HASH]
         if content is None or len(content) != tile.width * HASH:
             state = "missing" if content is None else "damaged"

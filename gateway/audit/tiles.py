@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gateway.audit import merkle
 from gateway.audit.merkle import HASH
+from gateway.errors import ConfigurationError
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
@@ -14,7 +15,7 @@ _PATH = re.compile(r"([0-9]{1,2})/((?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/([0-9]{1,3
 _LEVELS = 64
 
 
-class Disagreement(Exception):  # noqa: N818 -- the word of the specification's readers: two trees that disagree
+class Disagreement(ConfigurationError):  # noqa: N818 -- what it is, not that it is an error
     """What is public, and what is to be published, are not one growing tree; or what is public is damaged."""
 
 

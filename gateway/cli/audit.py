@@ -1,4 +1,4 @@
-"""`gateway audit`: show the log's leaves, and verify the log."""
+"""`gateway audit`: show the log's leaves, verify the log, and declare what a restored store has lost."""
 
 import json
 import sys
@@ -13,6 +13,7 @@ from rich.progress import Progress, TaskID
 
 from gateway import app as composition
 from gateway import settings as configuration
+from gateway.audit import loss
 from gateway.audit.show import latest
 from gateway.audit.verify import VerificationError, Verified
 from gateway.audit.verify import verify as verify_log
@@ -57,6 +58,24 @@ def verify(against: Path | None, keep: Path | None) -> None:
     if keep is not None:
         keep.write_text(verified.note, encoding="utf-8")
     click.echo(told(verified, against=against is not None))
+
+
+@audit.command("declare-loss")
+@click.option("--because", required=True, help="why entries are lost; kept in the sealed part")
+@by_officer
+def declare_loss(because: str, by: str) -> None:
+    """Let a log go on whose store was restored from an older copy; that entries were lost stays in the log for ever.
+
+    The leaves that the store lacks keep their places, by the hashes that are public in GATEWAY_LOG_PUBLIC. Run it on
+    the machine whose public checkpoint covers the most leaves, over the newest copy of the store that is left.
+    """
+    with composition.open_log(configuration.read()) as opened:
+        opened.store.check()
+        declared = loss.declare(opened.store, opened.log, opened.public, because, by, composition.now())
+    click.echo(
+        f"Declared: leaves {declared.first} to {declared.last} are restored by their hashes; "
+        f"{declared.lost} entries are lost."
+    )
 
 
 def _moved(bar: Progress, task: TaskID, done: int) -> None:
