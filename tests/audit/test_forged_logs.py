@@ -222,7 +222,7 @@ def leaf_removed(connection: Connection, _: OpenLog) -> None:
     """Remove a leaf, and put its entry among those that wait, as if it had not been sealed."""
     entry_id = logs.entry_at(connection, CHANGED)
     connection.execute(tables.leaf.delete().where(tables.leaf.c.leaf_index == CHANGED))
-    connection.execute(tables.pending.insert(), {"entry_id": entry_id})
+    connection.execute(tables.pending.insert(), {"entry_id": entry_id, "since": 0.0})
 
 
 def first_leaf_removed(connection: Connection, _: OpenLog) -> None:

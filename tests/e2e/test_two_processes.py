@@ -141,7 +141,7 @@ def test_the_writer_can_add_to_the_log_and_never_change_it(settings: dict[str, s
     """Not even the gateway's own role can rewrite what was logged."""
     column = {
         "entry": "leaf = ''",
-        "opening": "salt = ''",
+        "opening": "sealed = ''",
         "leaf": "leaf_hash = ''",
         "checkpoint": "note = ''",
         "bundle": "archive = ''",
