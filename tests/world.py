@@ -173,7 +173,7 @@ class World:
     def request(self, method: str, path: str, **asked: Any) -> TestResponse:
         """Ask through WSGI; no answer and no line of telemetry may hold a canary."""
         response = self.gateway.flask.test_client().open(path, method=method, **asked)
-        said = response.text + str(response.headers) + self.lines.getvalue()
+        said = response.data.decode(errors="replace") + str(response.headers) + self.lines.getvalue()
         assert CANARY not in said, "a record that nobody may see showed through"
         return response
 

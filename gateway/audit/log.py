@@ -63,7 +63,7 @@ class _Leaf(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class _Waiting:
     """An entry that waits for its place: its leaf's hash, and what it can be searched by."""
 
     id: str
@@ -71,13 +71,9 @@ class Waiting:
     told: _Leaf
 
     @classmethod
-    def read(cls, entry_id: str, leaf: bytes) -> "Waiting":
+    def read(cls, entry_id: str, leaf: bytes) -> "_Waiting":
         """Read it from its leaf's bytes."""
         return cls(entry_id, leaf_hash(leaf), msgspec.json.decode(leaf, type=_Leaf))
-
-    def placed(self, index: int) -> dict[str, object]:
-        """Return the row of its place in the tree."""
-        return {"leaf_index": index, "entry_id": self.id, "leaf_hash": self.hashed, **self.told.columns()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +159,7 @@ class Log:
             waiting = list(connection.scalars(oldest))
             chosen = sa.select(tables.entry.c.entry_id, tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(waiting))
             found = connection.execute(chosen).all() if waiting else []
-            entries = sorted((Waiting.read(e.entry_id, e.leaf) for e in found), key=lambda entry: entry.told.time)
+            entries = sorted((_Waiting.read(e.entry_id, e.leaf) for e in found), key=lambda entry: entry.told.time)
             if entries:
                 self._extend(connection, Frontier(head.size, head.frontier), entries)
         self._sign()
@@ -184,11 +180,12 @@ class Log:
         if time.time() - self._complete_until > self._delay:
             raise Unavailable
 
-    def _extend(self, connection: Connection, frontier: Frontier, entries: Sequence[Waiting]) -> None:
+    def _extend(self, connection: Connection, frontier: Frontier, entries: Sequence[_Waiting]) -> None:
         before = frontier.size
         leaves = []
         for entry in entries:
-            leaves.append(entry.placed(frontier.size))
+            place = {"leaf_index": frontier.size, "entry_id": entry.id, "leaf_hash": entry.hashed}
+            leaves.append(place | entry.told.columns())
             frontier.append(entry.hashed)
         connection.execute(tables.leaf.insert(), leaves)
         done = tables.pending.c.entry_id.in_([entry.id for entry in entries])
@@ -255,7 +252,7 @@ class Log:
                 f"of the log's {size} leaves none is public in GATEWAY_LOG_PUBLIC; 'gateway init' publishes them anew"
             )
         try:
-            self.opened(kept)
+            self._public.check(self.opened(kept))
         except CheckpointError as error:
             raise ConfigurationError(f"what is public in GATEWAY_LOG_PUBLIC is not this log's: {error}") from None
         _refuse_loss(kept, size)

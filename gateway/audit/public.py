@@ -110,9 +110,13 @@ class PublicPart:
             raise Disagreement(f"a checkpoint of {kept.size} leaves was given out, and the store's has {wanted.size}")
         if wanted.size == kept.size and wanted.root != kept.root:
             raise Disagreement(f"another checkpoint of {kept.size} leaves was given out than the store's")
+        self.check(kept)
+        return kept.size
+
+    def check(self, kept: Checkpoint) -> None:
+        """Refuse damage at the edge, on which the next leaves would stand."""
         if Tree(kept.size, self._read).root(kept.size) != kept.root:
             raise Disagreement(f"the tiles in {self._directory} do not give the root of their own checkpoint")
-        return kept.size
 
     def _remove_superseded(self, before: int, after: int) -> None:
         """Remove the partial tiles of those that became full: no tile of the published checkpoint is among them.

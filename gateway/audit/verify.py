@@ -1,7 +1,7 @@
 """Verifies a log: that it is whole, in order, unchanged and signed, and that it continues an earlier checkpoint."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -37,6 +37,7 @@ class _Progress:
     frontier: merkle.Frontier
     roots: dict[int, bytes]
     erased: int = 0
+    lost: set[int] = field(default_factory=set)
 
 
 def verify(
@@ -54,7 +55,7 @@ def verify(
     4. Each entry's openings are complete; their commitments give the root in the leaf; those not erased prove theirs.
     5. The root re-derived at each checkpoint's size is the checkpoint's.
     6. The newest checkpoint covers every leaf: a shorter log was truncated, a longer one was not signed.
-    7. Every entry is in the tree or waits for it.
+    7. Every entry is in the tree or waits for it; a leaf without its entry is declared lost by a later one.
     """
     with store.snapshot() as connection:
         # 1.
@@ -84,6 +85,8 @@ def verify(
                 f"unsigned: the log holds {done.frontier.size} leaves and the newest checkpoint covers {newest.size}"
             )
         # 7.
+        if done.lost:
+            raise VerificationError(f"removed: leaf {min(done.lost)} has no entry, and no later leaf declares it lost")
         unsealed = _check_entries(connection)
         note = connection.scalar(sa.select(tables.checkpoint.c.note).where(tables.checkpoint.c.size == newest.size))
     return Verified(str(note), newest.size, unsealed, done.erased)
@@ -132,6 +135,9 @@ def _check_leaf(
     # 2.
     if row.leaf_index != expected:
         raise VerificationError(f"removed: leaf {expected} is missing")
+    if row.entry_id is None:
+        done.lost.add(row.leaf_index)
+        return
     if row.leaf is None:
         raise VerificationError(f"removed: leaf {row.leaf_index} has no entry {row.entry_id}")
     # 3.
@@ -142,10 +148,12 @@ def _check_leaf(
         canonical = rfc8785.dumps(leaf) == row.leaf
         root, count = leaf["commitments"]["root"], leaf["commitments"]["count"]
         named, positions = leaf["id"], list(range(count))
+        declared = range(leaf["first"], leaf["last"] + 1) if leaf["action"] == "log-loss" else range(0)
     except (msgspec.DecodeError, rfc8785.CanonicalizationError, RecursionError, KeyError, TypeError):
         raise VerificationError(f"malformed: leaf {row.leaf_index} is no entry") from None
     if not canonical or named != row.entry_id:
         raise VerificationError(f"malformed: leaf {row.leaf_index} is not canonical, or names another entry")
+    done.lost = {index for index in done.lost if index not in declared}
     # 4.
     statement = sa.select(tables.opening).where(tables.opening.c.entry_id == row.entry_id)
     kept = connection.execute(statement.order_by(tables.opening.c.position)).all()

@@ -72,10 +72,7 @@ def declare_loss(because: str, by: str) -> None:
     with composition.open_log(configuration.read()) as opened:
         opened.store.check()
         declared = loss.declare(opened.store, opened.log, opened.public, because, by, composition.now())
-    click.echo(
-        f"Declared: leaves {declared.first} to {declared.last} are restored by their hashes; "
-        f"{declared.lost} entries are lost."
-    )
+    click.echo(f"Declared: the entries of leaves {declared.first} to {declared.last} are lost; their hashes stay.")
 
 
 def _moved(bar: Progress, task: TaskID, done: int) -> None:
