@@ -92,7 +92,7 @@ def _opened(settings: Settings, keys: Keys) -> OpenLog:
 @contextmanager
 def open_log(settings: Settings) -> Iterator[OpenLog]:
     """Open the store and its log for a block."""
-    opened = _opened(settings, key_files.read(settings.keys))
+    opened = _opened(settings, key_files.read(settings.keys, settings.keys_passphrase))
     try:
         yield opened
     finally:
@@ -115,7 +115,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
     3. A resource of its catalogue, at least, fits the arrest database, which is opened for reading only.
     """
     with ExitStack() as refused:
-        keys = key_files.read(settings.keys)
+        keys = key_files.read(settings.keys, settings.keys_passphrase)
         telemetry = Telemetry()
         # 1.
         opened = _opened(settings, keys)
@@ -195,6 +195,8 @@ def _started(check: Callable[[], None]) -> None:
         check()
     except Unavailable as error:
         raise ConfigurationError("the gateway's store can't be written") from error
+    except OSError as error:
+        raise ConfigurationError(f"the log's public part, GATEWAY_LOG_PUBLIC: {error.strerror}") from error
 
 
 def _accept(
@@ -218,8 +220,8 @@ def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:
 
 def prepare(settings: Settings) -> None:
     """Make the keys, the store's tables and the log's public part where they do not exist yet."""
-    key_files.create(settings.keys)
+    key_files.create(settings.keys, settings.keys_passphrase)
     with open_log(settings) as opened:
         opened.store.create(settings.log_origin, b"")
         opened.store.check()
-        opened.log.begin()
+        _started(opened.log.begin)

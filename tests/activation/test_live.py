@@ -82,6 +82,7 @@ def settings(postgres: Postgres, valkey: str, tmp_path: Path) -> Iterator[dict[s
         "arrest_url": postgres.url(names[0]),
         "store_url": postgres.url(names[1]),
         "keys": str(tmp_path / "keys"),
+        "keys_passphrase": str(world.passphrase(tmp_path / "keys")),
         "policies": str(directory(tmp_path / "first", "first")),
         "approvers": str(tmp_path / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",

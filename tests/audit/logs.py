@@ -49,7 +49,7 @@ def opened(databases: Databases, keys: Path, **changed: str) -> Iterator[OpenLog
     """Open a log as another process would, and let its connections go at the end."""
     chosen = settings(databases, keys, **changed)
     with composition.open_log(chosen) as log:
-        yield OpenLog(log.store, log.log, log.openings, key_files.read(keys).checkpoint.keys[1])
+        yield OpenLog(log.store, log.log, log.openings, key_files.read(keys, chosen.keys_passphrase).checkpoint.keys[1])
 
 
 @contextmanager

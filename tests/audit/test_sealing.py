@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway import app as composition
 from gateway import keys as key_files
@@ -28,7 +27,7 @@ from gateway.errors import ConfigurationError, Unavailable
 from tests.audit import logs
 from tests.audit.logs import OpenLog
 from tests.services import Postgres
-from tests.world import Databases, settings
+from tests.world import Databases, passphrase, settings
 
 OpenAgain = Callable[..., OpenLog]
 
@@ -204,7 +203,7 @@ def _other_key(keys: Path) -> Path:
     other = keys.with_name("other")
     shutil.copytree(keys, other)
     (other / "checkpoint-1.pem").unlink()
-    key_files.write_private(other / "checkpoint-1.pem", Ed25519PrivateKey.generate())
+    assert key_files.make(other, passphrase(keys), "checkpoint", 1)
     return other
 
 
@@ -278,7 +277,7 @@ def test_the_program_tells_that_a_log_is_of_another_key(
     chosen = settings(databases, _other_key(tmp_path / "keys"))
     given = {
         name: getattr(chosen, name)
-        for name in ("arrest_url", "store_url", "keys", "issuer", "log_origin", "log_public")
+        for name in ("arrest_url", "store_url", "keys", "keys_passphrase", "issuer", "log_origin", "log_public")
     }
     environment = {f"GATEWAY_{name.upper()}": str(value) for name, value in given.items()}
     done = subprocess.run(

@@ -18,7 +18,7 @@ from gateway.keys import public_pem
 from gateway.settings import read
 from tests.e2e import servers
 from tests.services import Postgres
-from tests.world import POLICIES, agreement, prepare, register
+from tests.world import POLICIES, agreement, passphrase, prepare, register
 
 ROLES = servers.ROOT / "deploy" / "roles.sql"
 
@@ -54,6 +54,7 @@ def settings(
         "arrest_url": postgres.url(arrests),
         "store_url": postgres.url(store),
         "keys": str(tmp_path / "keys"),
+        "keys_passphrase": str(passphrase(tmp_path / "keys")),
         "policies": str(POLICIES),
         "approvers": str(tmp_path / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -97,11 +98,20 @@ def _empty(directory: Path) -> None:
     (directory / MARKER).touch()
 
 
+def _passphrase(path: Path) -> Path:
+    """Make the passphrase of the demo's keys, once; the city keeps its own apart from the keys."""
+    if not path.exists():
+        path.touch(0o600)
+        path.write_text(f"{secrets.token_urlsafe(32)}\n", encoding="ascii")
+    return path
+
+
 def _settings(directory: Path, port: int, policies: Path, client_limit: str) -> Settings:
     given = {
         "ARREST_URL": f"sqlite:///{directory / 'arrests.db'}",
         "STORE_URL": f"sqlite:///{directory / 'store.db'}",
         "KEYS": str(directory / "keys"),
+        "KEYS_PASSPHRASE": str(_passphrase(directory / "keys-passphrase")),
         "POLICIES": str(policies),
         "APPROVERS": str(directory / "allowed_signers"),
         "ISSUER": f"http://{HOST}:{port}",
