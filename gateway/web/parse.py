@@ -61,6 +61,12 @@ def lookup(request: Request, resource: str, identifier: str) -> Lookup:
     return Lookup(resource, purpose(request), case(request), identifier)
 
 
+def receipt(request: Request, identifier: str) -> str:
+    """Read which entry's receipt is asked for; whether it can be an entry's id is for others to say."""
+    _no_parameters(request)
+    return identifier
+
+
 def search(request: Request, resource: str) -> Search:
     """Read a question for a page of records."""
     _no_parameters(request)
