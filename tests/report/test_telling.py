@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.report.telling import Key, place, tell
+from tests.report.attack import other_world
 
 SHAPES = [
     pytest.param([(a, p) for a in "AB" for p in "123"], (1, 0), 2, id="two agencies, three purposes"),
@@ -87,27 +88,7 @@ def test_for_every_untold_cell_and_small_number_there_is_a_world_told_alike(coun
     for cell in CELLS:
         if cell not in told:
             for number in range(threshold):
-                assert tell(other_world(world, told, cell, number), CELLS, (2, 1, 0), threshold) == told
-
-
-def other_world(world: dict[Key, int], told: dict[Key, int], cell: Key, number: int) -> dict[Key, int]:
-    """Set an untold cell to a number below five, and let others of its remainder, each below five, make up for it."""
-    cuts = (2, 1, 0)
-    remainder = place(cell, told, cuts)
-    same = [other for other in world if place(other, told, cuts) == remainder]
-    changed = dict.fromkeys(same, 0) | {cell: number}
-    if remainder is None:
-        return world | changed
-    depth = cuts[cuts.index(len(remainder)) - 1] if len(remainder) < cuts[0] else len(cell)
-    # One cell for each part of the remainder: this one for its own part, any for the others.
-    parts = {other[:depth]: other for other in same} | {cell[:depth]: cell}
-    left = told[remainder] - number
-    for other in parts.values():
-        if other != cell:
-            changed[other] = min(left, 4)
-            left -= changed[other]
-    assert left == 0
-    return world | changed
+                assert tell(other_world(world, told, cell, number, (2, 1, 0)), CELLS, (2, 1, 0), threshold) == told
 
 
 def test_remainders_are_told_where_they_are_ambiguous() -> None:
