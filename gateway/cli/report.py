@@ -1,6 +1,7 @@
 """`gateway report`: the public transparency report of a quarter, its verification, and the public extract."""
 
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -8,7 +9,8 @@ import click
 from gateway import __version__
 from gateway.errors import ConfigurationError
 from gateway.report import export as exports
-from gateway.report.extract import LEAST_DELAY, extract_files
+from gateway.report.extract import LEAST_DELAY
+from gateway.report.extract import extract as make_extract
 from gateway.report.files import files
 from gateway.report.publication import LEAST_THRESHOLD, Parameters, publish
 from gateway.report.verification import ReportError
@@ -43,7 +45,7 @@ def report(
     if quarter is None or source is None or out is None:
         raise click.UsageError("a report takes --quarter, --export and --out")
     published, late = publish(exports.read(source), Parameters(quarter, time_zone, threshold, __version__))
-    _write(out, files(published))
+    _write(out, {name: [content] for name, content in files(published).items()})
     click.echo(f"{out}: the report on {quarter}, of the first {published.size} entries of {published.origin}")
     if late:
         click.echo(
@@ -78,18 +80,19 @@ def verify(directory: Path, source: Path) -> None:
 @_TIME_ZONE
 def extract(source: Path, out: Path, delay: int, threshold: int, time_zone: str) -> None:
     """Write the delayed, banded public extract: one line a request, as CSV and NDJSON."""
-    made, quarters = extract_files(exports.read(source), time_zone, threshold, delay)
-    _write(out, made)
-    click.echo(f"{out}: {', '.join(map(str, quarters))}")
+    made = make_extract(exports.read(source), time_zone, threshold, delay)
+    _write(out, made.files())
+    click.echo(f"{out}: {', '.join(map(str, made.quarters))}")
 
 
-def _write(out: Path, made: dict[str, bytes]) -> None:
+def _write(out: Path, made: Mapping[str, Iterable[bytes]]) -> None:
     """Write files into a directory that holds none yet."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
             raise ConfigurationError(f"{out} is not empty")
         for name, content in made.items():
-            (out / name).write_bytes(content)
+            with (out / name).open("wb") as file:
+                file.writelines(content)
     except OSError as error:
         raise ConfigurationError(f"{out}: {error.strerror}") from None

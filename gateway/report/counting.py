@@ -175,5 +175,7 @@ def plain(word: str | None) -> str | None:
 
 def _text(word: str) -> str:
     """Replace what steers a display instead of standing in it: control and formatting characters, line separators."""
+    if word.isprintable():
+        return word
     steering = ("Cc", "Cf", "Zl", "Zp")
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in steering else c for c in word)

@@ -6,7 +6,7 @@ That the leaves are those of the log, whole and unchanged, is for `gateway audit
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn, TypeVar
 
@@ -44,7 +44,7 @@ class Leaf(msgspec.Struct, frozen=True):
         """Return when it happened; raise ValueError."""
         if not _TIME.fullmatch(self.time):
             raise ValueError
-        return datetime.fromisoformat(self.time).astimezone(UTC)
+        return datetime.fromisoformat(self.time)
 
 
 class Read(Leaf, frozen=True, kw_only=True):

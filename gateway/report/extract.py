@@ -16,14 +16,17 @@ Why so:
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.errors import ConfigurationError
 from gateway.report.counting import CUTS, Cell, cell_of, count, plain, rules_of
 from gateway.report.export import Export, Lost, Read
-from gateway.report.files import sheet
+from gateway.report.files import line as csv_line
 from gateway.report.publication import groups
 from gateway.report.quarters import Quarter, quarter_of, time_zone
 from gateway.report.telling import Key, place
@@ -50,10 +53,34 @@ class Line(NamedTuple):
     bundle: str | None = None
 
 
-def extract_files(export: Export, zone_name: str, threshold: int, delay: int) -> tuple[dict[str, bytes], list[Quarter]]:
-    """Return the extract's files and the quarters in it; raise ConfigurationError or FileError.
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """The lines of some quarters, each with how often it stands there; of a rehearsal, if one entry is of one."""
 
-    A quarter is in it if the log has an entry of `delay` days or more after the quarter's end.
+    quarters: tuple[Quarter, ...]
+    lines: tuple[tuple[Line, int], ...]
+    rehearsal: bool
+
+    def files(self) -> dict[str, Iterator[bytes]]:
+        """Return the extract's files by their names, piece by piece."""
+        name = "extract-of-rehearsals" if self.rehearsal else "extract"
+        return {f"{name}.csv": self._csv(), f"{name}.ndjson": self._ndjson()}
+
+    def _csv(self) -> Iterator[bytes]:
+        yield csv_line(Line._fields)
+        for line, number in self.lines:
+            yield csv_line(tuple(", ".join(part) if isinstance(part, tuple) else part for part in line)) * number
+
+    def _ndjson(self) -> Iterator[bytes]:
+        for line, number in self.lines:
+            told = {name: part for name, part in line._asdict().items() if part is not None}
+            yield (json.dumps(told, ensure_ascii=False) + "\n").encode() * number
+
+
+def extract(export: Export, zone_name: str, threshold: int, delay: int) -> Extract:
+    """Make the extract of all quarters of which the log has an entry of `delay` days or more after their ends.
+
+    Raise ConfigurationError or FileError.
     """
     zone = time_zone(zone_name)
     quarters = _quarters(export, zone, timedelta(days=delay))
@@ -65,12 +92,9 @@ def extract_files(export: Export, zone_name: str, threshold: int, delay: int) ->
     rehearsal = False
     for each in quarters:
         found, rehearsed = _lines(export, each, zone, threshold)
-        lines += sorted(found.items(), key=lambda item: _order(item[0]))
+        lines += sorted(found.items(), key=lambda item: [json.dumps(part) for part in item[0]])
         rehearsal |= rehearsed
-    name = "extract-of-rehearsals" if rehearsal else "extract"
-    told = [line for line, number in lines for _ in range(number)]
-    made = {f"{name}.csv": _csv(told), f"{name}.ndjson": "".join(map(_json, told)).encode()}
-    return made, quarters
+    return Extract(tuple(quarters), tuple(lines), rehearsal)
 
 
 def _quarters(export: Export, zone: ZoneInfo, delay: timedelta) -> list[Quarter]:
@@ -96,22 +120,22 @@ def _lines(export: Export, period: Quarter, zone: ZoneInfo, threshold: int) -> t
     tally = count(export, period, zone)
     told: dict[Key, int] = {group.key: group.requests for group in groups(tally, threshold)}
     begins, ends = period.begins(zone), period.ends(zone)
-    reads = []
-    for index, item in enumerate(export.leaves()):
-        if index >= tally.checkpoint.size:
-            break
-        if not isinstance(item, Lost) and isinstance(item[0], Read) and begins <= item[1] < ends:
-            read, moment = item[0], item[1]
-            key = place(cell_of(read), told, CUTS)
-            if key is not None:
-                reads.append((read, moment.astimezone(zone), key))
+
+    def reads() -> Iterator[tuple[Read, datetime, Key]]:
+        """Yield the requests that are told, with their local time and the key under which they are."""
+        for item in islice(export.leaves(), tally.checkpoint.size):
+            if not isinstance(item, Lost) and isinstance(item[0], Read) and begins <= item[1] < ends:
+                key = place(cell_of(item[0]), told, CUTS)
+                if key is not None:
+                    yield item[0], item[1].astimezone(zone), key
+
     months: defaultdict[Key, Counter[int]] = defaultdict(Counter)
-    for read, moment, key in reads:
+    for read, moment, key in reads():
         if len(key) == _WHOLE:
             months[_asked(key)][moment.month] += read.further
     daily = {asked for asked, counts in months.items() if min(counts.values()) >= threshold}
     lines: Counter[Line] = Counter()
-    for read, moment, key in reads:
+    for read, moment, key in reads():
         line = _line(period, read, moment, key, daily)
         if len(key) == _WHOLE:
             lines[line] += 1
@@ -142,17 +166,3 @@ def _asked(key: Key) -> Key:
 
 def _word(part: object) -> str:
     return _ABSENT if part is None else str(part)
-
-
-def _order(line: Line) -> tuple[str, ...]:
-    return tuple(json.dumps(part) for part in line)
-
-
-def _csv(lines: list[Line]) -> bytes:
-    rows = tuple(tuple(", ".join(part) if isinstance(part, tuple) else part for part in line) for line in lines)
-    return sheet(Line._fields, rows)
-
-
-def _json(line: Line) -> str:
-    told = {name: part for name, part in line._asdict().items() if part is not None}
-    return json.dumps(told, ensure_ascii=False) + "\n"

@@ -28,11 +28,14 @@ def files(published: Published) -> dict[str, bytes]:
 
 
 def sheet(columns: tuple[str, ...], rows: tuple[tuple[Value, ...], ...]) -> bytes:
-    """Write CSV (RFC 4180); what a spreadsheet would take for a formula begins with an apostrophe."""
+    """Write a table as CSV (RFC 4180); what a spreadsheet would take for a formula begins with an apostrophe."""
+    return b"".join(map(line, (columns, *rows)))
+
+
+def line(cells: tuple[Value, ...]) -> bytes:
+    """Write one line of CSV."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([_plain(cell) for cell in row] for row in rows)
+    csv.writer(text, lineterminator="\r\n").writerow([_plain(cell) for cell in cells])
     return text.getvalue().encode()
 
 

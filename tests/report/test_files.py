@@ -9,11 +9,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gateway.report import export as exports
-from gateway.report.extract import band, extract_files
+from gateway.report.extract import band, extract
 from gateway.report.files import files, sheet
 from gateway.report.publication import Parameters, publish
 from tests.report.invented import AFTER, act, export, leaf, refused
-from tests.report.test_what_is_published import table
+from tests.report.test_what_is_published import extracted, table
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -113,11 +113,11 @@ def test_no_cell_of_a_sheet_is_a_formula(tmp_path: Path) -> None:
 def test_an_extract_holds_no_formula_either(tmp_path: Path) -> None:
     """The same holds for its lines, and NDJSON keeps the words as they are."""
     source = exports.read(export(tmp_path, [*hostile(), act("any", LATER)]))
-    extracted, _ = extract_files(source, "America/New_York", 5, 90)
-    assert {line["agency"] for line in table(extracted, "extract")} == {
+    lines = extracted(source)
+    assert {line["agency"] for line in table(lines, "extract")} == {
         f"'{word}" if word[0] in "=+-@" else word for word in HOSTILE
     }
-    assert b'"=cmd()"' in extracted["extract.ndjson"]
+    assert b'"=cmd()"' in lines["extract.ndjson"]
 
 
 def test_an_empty_quarter_has_a_report(tmp_path: Path) -> None:
@@ -174,8 +174,10 @@ def test_a_report_on_a_rehearsal_says_so(tmp_path: Path) -> None:
     """Nobody takes invented data for real; an extract bears it in its name."""
     log = [leaf(rehearsal="2019-01-01")] * 6
     assert "This log holds rehearsals" in made(tmp_path, *log)["report.html"].decode()
-    extracted, _ = extract_files(exports.read(export(tmp_path, [*log, act("any", LATER)])), "UTC", 5, 90)
-    assert set(extracted) == {"extract-of-rehearsals.csv", "extract-of-rehearsals.ndjson"}
+    assert set(extracted(exports.read(export(tmp_path, [*log, act("any", LATER)])))) == {
+        "extract-of-rehearsals.csv",
+        "extract-of-rehearsals.ndjson",
+    }
 
 
 @pytest.mark.parametrize(
@@ -198,8 +200,9 @@ def test_bands_are_powers_of_ten(number: int, told: str) -> None:
 def test_the_extract_tells_what_it_may_and_nothing_that_joins(tmp_path: Path) -> None:
     """Of a line: quarter, day, agency, action, purpose, decision, outcome, rules, bands, requests, bundle."""
     log = [leaf(records=12, persons=3)] * 5 + [refused(agency="FBI")] * 4 + [act("any", LATER)]
-    extracted, quarters = extract_files(exports.read(export(tmp_path, log)), "America/New_York", 5, 90)
-    assert [str(each) for each in quarters] == ["2026-Q4"]
+    source = exports.read(export(tmp_path, log))
+    assert [str(each) for each in extract(source, "America/New_York", 5, 90).quarters] == ["2026-Q4"]
+    lines = extracted(source)
     line = {
         "quarter": "2026-Q4",
         "day": "2026-11-05",
@@ -214,6 +217,6 @@ def test_the_extract_tells_what_it_may_and_nothing_that_joins(tmp_path: Path) ->
         "requests": "1",
         "bundle": "ab" * 32,
     }
-    assert table(extracted, "extract") == [line] * 5
+    assert table(lines, "extract") == [line] * 5
     for secret in ("ERO", "PAICE0100", "ice-ero-1", "00" * 16, "12:00"):
-        assert secret.encode() not in extracted["extract.csv"] + extracted["extract.ndjson"]
+        assert secret.encode() not in lines["extract.csv"] + lines["extract.ndjson"]

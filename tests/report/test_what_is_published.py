@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.report import export as exports
 from gateway.report.counting import CUTS, Cell, count
-from gateway.report.extract import extract_files
+from gateway.report.extract import extract
 from gateway.report.files import files
 from gateway.report.publication import Parameters, publish
 from gateway.report.quarters import quarter, time_zone
@@ -57,11 +57,15 @@ def leaves(world: dict[Cell, int]) -> list[dict[str, Any]]:
     return [*before, *asked, *padding, act("audit-show", time=AFTER), act("audit-show", time=LATER)]
 
 
+def extracted(source: exports.Export) -> dict[str, bytes]:
+    """Make the extract; return its bytes."""
+    return {name: b"".join(content) for name, content in extract(source, ZONE, 5, 90).files().items()}
+
+
 def published(directory: Path, world: dict[Cell, int]) -> dict[str, bytes]:
     """Publish a world's report and extract; return all bytes."""
     source = exports.read(export(directory, leaves(world)))
-    extracted, _ = extract_files(source, ZONE, 5, 90)
-    return files(publish(source, PARAMETERS)[0]) | extracted
+    return files(publish(source, PARAMETERS)[0]) | extracted(source)
 
 
 @pytest.mark.property
@@ -153,7 +157,7 @@ def test_months_of_an_agency_and_purpose_are_not_given_back(tmp_path: Path) -> N
             reads = [read(asked, f"2026-1{at}-05T12:00:00.000000Z") for at in range(3) for _ in range(spread[at])]
             padding = [act("audit-show") for _ in range(8 - len(reads))]
             log = [*reads, *padding, act("audit-show", time=AFTER), act("audit-show", time=LATER)]
-            made, _ = extract_files(exports.read(export(tmp_path, log)), ZONE, 5, 90)
+            made = extracted(exports.read(export(tmp_path, log)))
             alike[made["extract.csv"]].append(spread)
     assert len([worlds for worlds in alike.values() if len(worlds) == 1]) == 3 * len(range(5, 9))
     for worlds in alike.values():
@@ -161,8 +165,33 @@ def test_months_of_an_agency_and_purpose_are_not_given_back(tmp_path: Path) -> N
             assert all({world[month] for world in worlds} >= set(range(5)) for month in range(3))
 
 
+def test_the_day_and_the_bundle_depend_on_all_requests_of_an_agency_and_purpose(tmp_path: Path) -> None:
+    """Three of each of two kinds in a month are six; one month of one spoils all days, and the bundle goes with them."""
+    log = [
+        each
+        for month, number in (("10", 3), ("11", 5))
+        for kind in (leaf, refused)
+        for each in [kind(time=f"2026-{month}-05T12:00:00.000000Z")] * number
+    ]
+    last = act("audit-show", time=LATER)
+    days = table(extracted(exports.read(export(tmp_path / "a", [*log, last]))), "extract")
+    assert Counter(line["day"] for line in days) == {"2026-10-05": 6, "2026-11-05": 10}
+    assert {line["bundle"] for line in days} == {"ab" * 32}
+    spoilt = [*log, leaf(time="2026-12-05T12:00:00.000000Z"), last]
+    none = table(extracted(exports.read(export(tmp_path / "b", spoilt))), "extract")
+    assert [(line["day"], line["bundle"]) for line in none] == [("", "")] * 17
+
+
+def test_the_order_of_entries_is_not_told(tmp_path: Path) -> None:
+    """The same entries in another order give the same bytes."""
+    log = [read(cell) for cell in CELLS for _ in range(6)]
+    last = act("audit-show", time=LATER)
+    one = extracted(exports.read(export(tmp_path / "a", [*log, last])))
+    assert one == extracted(exports.read(export(tmp_path / "b", [*reversed(log), last])))
+
+
 def test_refusals_that_stand_for_many_count_so(tmp_path: Path) -> None:
-    """An aggregated entry counts by its number, and its line in a remainder does not tell it."""
+    """An aggregated entry counts by its number, and its line says so."""
     throttled: dict[str, Any] = {"decision": "refuse", "agency": None, "component": None, "purpose": None}
     log = [
         refused("too-many-requests", **throttled),
@@ -170,9 +199,23 @@ def test_refusals_that_stand_for_many_count_so(tmp_path: Path) -> None:
         act("audit-show", time=LATER),
     ]
     source = exports.read(export(tmp_path, log))
-    made = files(publish(source, PARAMETERS)[0]) | extract_files(source, ZONE, 5, 90)[0]
+    made = files(publish(source, PARAMETERS)[0]) | extracted(source)
     assert table(made, "refusals-by-code")[0]["refusals"] == "42"
     assert sorted(line["requests"] for line in table(made, "extract")) == ["1", "41"]
+
+
+def test_an_aggregated_entry_in_a_remainder_is_not_told_from_single_ones(tmp_path: Path) -> None:
+    """Else its line would say how many a cell has at least that is not told."""
+    log = [
+        refused("unknown-field", time="2026-08-01T12:00:00.000000Z"),
+        refused("too-many-requests"),
+        refused("too-many-requests", further=2),
+        *[refused("no-rule-permits")] * 3,
+        act("audit-show", time=LATER),
+    ]
+    lines = table(extracted(exports.read(export(tmp_path, log))), "extract")
+    told = {"agency": "ICE", "outcome": "refused", "purpose": "immigration-enforcement", "requests": "1"}
+    assert lines == [dict.fromkeys(lines[0], "") | told | {"quarter": "2026-Q4", "action": "read"}] * 6
 
 
 def test_a_cell_that_nobody_asked_about_is_possible_once_its_parts_were_seen(tmp_path: Path) -> None:
