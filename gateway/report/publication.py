@@ -77,7 +77,7 @@ def publish(export: Export, parameters: Parameters) -> tuple[Published, int]:
         tally.checkpoint.note,
         tally.rehearsal,
         groups(tally, parameters.threshold),
-        tuple(sorted(others.items(), key=lambda item: order(item[0]))),
+        tuple(sorted(others.items(), key=lambda item: (item[0] == (), order(item[0])))),
         _acts(tally.acts, parameters.threshold),
         tally.declared_lost,
         tally.lost,

@@ -164,6 +164,23 @@ def test_acts_on_persons_are_told_from_the_threshold_on_and_others_always(tmp_pa
     assert told["policies put in force"] == "0"
 
 
+def test_requests_for_no_record_have_a_table_of_their_own(tmp_path: Path) -> None:
+    """By kind and outcome; what is too small together, and not with the requests for records."""
+    log = [
+        *[act("describe", outcome="disclosed")] * 7,
+        act("token", decision="refuse", outcome="unauthenticated", further=90),
+        *[act("any", decision="refuse", outcome=code) for code in "abcd" for _ in range(2)],
+    ]
+    report = made(tmp_path, *log)
+    rows = [tuple(row.values()) for row in table(report, "other-requests")]
+    assert rows == [
+        ("for the client's own view", "disclosed", "7"),
+        ("for an access token", "unauthenticated", "90"),
+        ("(not told)", "(not told)", "8"),
+    ]
+    assert table(report, "agencies") == []
+
+
 def test_the_same_log_gives_the_same_bytes(tmp_path: Path) -> None:
     """In whatever order the entries stand, as long as they are the same."""
     asked = hostile()

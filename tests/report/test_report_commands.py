@@ -185,6 +185,19 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path, source: Path, conte
     assert len(result.output.splitlines()) == 1
 
 
+def test_what_stands_in_the_place_of_a_file_is_found(written: Path, source: Path) -> None:
+    """A directory is no file, and another format no report of ours."""
+    (written / "agencies.csv").unlink()
+    (written / "agencies.csv").mkdir()
+    result = run("report", "verify", written, "--export", source)
+    assert (result.exit_code, result.output) == (1, "NOT VERIFIED: agencies.csv: Is a directory\n")
+    file = written / "report.json"
+    file.write_text(file.read_text().replace("arrest-gateway-report/1", "arrest-gateway-report/9"))
+    result = run("report", "verify", written, "--export", source)
+    assert result.exit_code == 2
+    assert "the format is 'arrest-gateway-report/9', not 'arrest-gateway-report/1'" in result.output
+
+
 def test_late_entries_are_announced_and_not_counted(tmp_path: Path) -> None:
     """Whoever makes the report sees them; the report does not tell so small a figure."""
     source = export(tmp_path / "export", [*LOG, leaf()], sizes=[16, 18])

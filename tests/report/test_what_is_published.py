@@ -27,7 +27,12 @@ LATER = "2027-06-01T00:00:00.000000Z"
 PARAMETERS = Parameters("2026-Q4", ZONE, 5, "0.1.0")
 AGENCIES = ["ICE", "FBI", "ATF", None]
 PURPOSES = ["immigration-enforcement", "criminal-investigation"]
-REASONS: list[tuple[str, tuple[str, ...]]] = [("no-rule-permits", ()), ("denied-by-rule", ("a.one", "a.two"))]
+REASONS: list[tuple[str, tuple[str, ...]]] = [
+    ("no-rule-permits", ()),
+    ("denied-by-rule", ("a.one", "a.two")),
+    ("denied-by-rule", ("a.one",)),
+    ("unknown-field", ()),
+]
 CELLS = [
     cell
     for agency, purpose in product(AGENCIES, PURPOSES)
@@ -166,7 +171,7 @@ def test_months_of_an_agency_and_purpose_are_not_given_back(tmp_path: Path) -> N
 
 
 def test_the_day_and_the_bundle_depend_on_all_requests_of_an_agency_and_purpose(tmp_path: Path) -> None:
-    """Three of each of two kinds in a month are six; one month of one spoils all days, and the bundle goes with them."""
+    """Three of each of two kinds in a month are six; a month of one spoils all days, and the bundle goes too."""
     log = [
         each
         for month, number in (("10", 3), ("11", 5))
@@ -180,6 +185,14 @@ def test_the_day_and_the_bundle_depend_on_all_requests_of_an_agency_and_purpose(
     spoilt = [*log, leaf(time="2026-12-05T12:00:00.000000Z"), last]
     none = table(extracted(exports.read(export(tmp_path / "b", spoilt))), "extract")
     assert [(line["day"], line["bundle"]) for line in none] == [("", "")] * 17
+
+
+def test_a_line_tells_what_the_report_tells_of_it(tmp_path: Path) -> None:
+    """Two requests each of six agencies are twelve of some agency, in some quarter, and no more."""
+    log = [leaf(agency=agency) for agency in "ABCDEF" for _ in range(2)]
+    lines = table(extracted(exports.read(export(tmp_path, [*log, act("audit-show", time=LATER)]))), "extract")
+    told = {"quarter": "2026-Q4", "action": "read", "requests": "1"}
+    assert lines == [dict.fromkeys(lines[0], "") | told] * 12
 
 
 def test_the_order_of_entries_is_not_told(tmp_path: Path) -> None:
