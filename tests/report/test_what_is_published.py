@@ -78,7 +78,7 @@ def published(directory: Path, world: dict[Cell, int]) -> dict[str, bytes]:
 def test_another_small_number_leaves_every_byte_the_same(
     tmp_path_factory: pytest.TempPathFactory, counts: list[int], data: st.DataObject
 ) -> None:
-    """For an untold cell and each number below the threshold there is a log with just these files."""
+    """For any untold cell and any number below the threshold there is a log with just these files."""
     directory = tmp_path_factory.mktemp("world")
     world = dict(zip(CELLS, counts, strict=True))
     before = published(directory, world)
@@ -87,10 +87,10 @@ def test_another_small_number_leaves_every_byte_the_same(
     untold = [cell for cell in CELLS if cell not in told]
     if untold:
         cell = data.draw(st.sampled_from(untold))
-        for number in {0, 4, data.draw(st.integers(1, 3))}:
-            other = other_world(world, told, cell, number, CUTS)
-            assert other[cell] == number
-            assert published(directory, {at: other[at] for at in CELLS}) == before
+        number = data.draw(st.integers(0, 4))
+        other = other_world(world, told, cell, number, CUTS)
+        assert other[cell] == number
+        assert published(directory, {at: other[at] for at in CELLS}) == before
 
 
 @pytest.mark.property
