@@ -28,6 +28,7 @@ from gateway.identity.clients import Clients
 from gateway.identity.tokens import AccessTokens, Assertions
 from gateway.instruments import Instruments
 from gateway.keys import Keys
+from gateway.notices import Notices
 from gateway.opaque import Cursors, Ids
 from gateway.policy.bundle import Bundle
 from gateway.policy.tables import Dialect
@@ -68,18 +69,21 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class OpenLog:
-    """The gateway's store with its log, and what seals and opens the log's sealed parts."""
+    """The gateway's store with its log, what seals and opens the log's sealed parts, and what makes clients' ids."""
 
     store: Store
     log: Log
     openings: Openings
+    ids: Ids
 
 
 def _opened(settings: Settings, keys: Keys) -> OpenLog:
     store = Store(settings.store_url)
     openings = Openings(keys.openings, keys.index)
     signing = Signing(keys.checkpoint, keys.promise)
-    return OpenLog(store, Log(store, settings.log_origin, signing, openings, settings.seal_delay), openings)
+    return OpenLog(
+        store, Log(store, settings.log_origin, signing, openings, settings.seal_delay), openings, Ids(keys.ids)
+    )
 
 
 @contextmanager
@@ -142,7 +146,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             openings=opened.openings,
             aggregate=aggregate,
             instruments=Instruments(store),
-            ids=Ids(keys.ids),
+            ids=opened.ids,
             cursors=Cursors(keys.cursors),
             rehearsal=_rehearsal(settings, policy.last),
             clock=clock,
@@ -152,6 +156,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         flask = site.build(
             settings,
             custodian,
+            Notices(store, clock),
             Assertions(settings.issuer, clients, store, seconds),
             AccessTokens(settings.issuer, settings.resource_server, keys.token, clients, seconds),
             log,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from gateway import tables
 from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign
-from gateway.audit.entry import Entry, SealedEntry, seal
+from gateway.audit.entry import Entry, SealedEntry, new_id, seal
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.audit.openings import Openings
 from gateway.audit.promise import Promised, Promises
@@ -34,6 +34,9 @@ _APPEND = """
 _NEWEST_CHECKPOINT = sa.select(tables.checkpoint).order_by(tables.checkpoint.c.size.desc()).limit(1)
 
 With = Callable[[Connection], None]
+T = TypeVar("T")
+# What changes the store, in a transaction and under an entry's id, and then says what it did.
+Deed = Callable[[Connection, str], tuple[Entry, T]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class Log:
         A crash before the commit leaves nothing, and nothing was answered. A crash after it leaves an entry for an
         answer that was not sent: the log may say too much, never too little.
         """
-        sealed = seal(entry)
+        sealed = seal(entry, new_id())
         now = time.time()
         with self._store.transaction() as connection:
             self._insert(connection, sealed, now)
@@ -111,6 +114,17 @@ class Log:
         made = int(now)
         promised = Promised(sealed.id, leaf_hash(sealed.leaf), made, made + self._delay)
         return LoggedEntry(sealed.id, self._promises.sign(promised))
+
+    def perform(self, deed: Deed[T]) -> T:
+        """Let a deed change the store, and write the entry that it makes of it, in one transaction; return its result.
+
+        For what can be told only after it was done, such as how much there was to do. A crash leaves all or nothing.
+        """
+        identifier = new_id()
+        with self._store.transaction() as connection:
+            entry, result = deed(connection, identifier)
+            self._insert(connection, seal(entry, identifier), time.time())
+        return result
 
     def _insert(self, connection: Connection, sealed: SealedEntry, now: float) -> None:
         kept = self._openings.seal(sealed.commitments, sealed.id)

@@ -16,6 +16,7 @@ from gateway import settings as configuration
 from gateway.audit.show import latest
 from gateway.audit.verify import VerificationError, Verified
 from gateway.audit.verify import verify as verify_log
+from gateway.cli import erasure, recall
 from gateway.cli.officer import by_officer, written_down
 
 
@@ -102,3 +103,7 @@ def _told(value: object) -> str:
             return " and ".join(map(str, names))
         case _:
             return str(value)
+
+
+for command in (*recall.COMMANDS, *erasure.COMMANDS):
+    audit.add_command(command)

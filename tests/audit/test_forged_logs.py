@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from gateway import tables
 from gateway.app import now
 from gateway.audit.checkpoint import Checkpoint, sign
-from gateway.audit.entry import Entry
+from gateway.audit.entry import Entry, new_id
 from gateway.audit.entry import seal as seal_entry
 from gateway.audit.verify import VerificationError, verify
 from tests import world
@@ -279,7 +279,7 @@ def entries_of_leaves_swapped(connection: Connection, _: OpenLog) -> None:
 
 
 def _insert(connection: Connection) -> str:
-    sealed = seal_entry(_entry())
+    sealed = seal_entry(_entry(), new_id())
     connection.execute(tables.entry.insert(), {"entry_id": sealed.id, "leaf": sealed.leaf})
     return sealed.id
 

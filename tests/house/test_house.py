@@ -24,6 +24,8 @@ ROUTES = {
     ("/readyz", "GET"),
     ("/v1/<resource>/<identifier>", "GET"),
     ("/v1/<resource>/search", "POST"),
+    ("/v1/notices", "GET"),
+    ("/v1/notices/<identifier>/acknowledge", "POST"),
     ("/v1/resources", "GET"),
 }
 
