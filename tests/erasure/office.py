@@ -135,6 +135,14 @@ class Office:
             found.setdefault(person_id, []).append(arrest)
         return found
 
+    def names(self) -> dict[int, tuple[str, str]]:
+        """Return the names of all persons."""
+        engine = sa.create_engine(self.settings.arrest_url)
+        with engine.connect() as connection:
+            rows = connection.execute(sa.text("SELECT person_id, family_name, given_name FROM person")).all()
+        engine.dispose()
+        return {row[0]: (row[1], row[2]) for row in rows}
+
     def person_of(self, arrest: int) -> int:
         """Return whose arrest it was."""
         return next(key for key, arrests in self.persons().items() if arrest in arrests)
