@@ -158,11 +158,12 @@ class Office:
     def run(self, statement: str) -> list[Any]:
         """Run a statement in the store, past everything."""
         engine = sa.create_engine(self.settings.store_url)
-        with engine.begin() as connection:
-            result = connection.exec_driver_sql(statement)
-            rows = list(result.all()) if result.returns_rows else []
-        engine.dispose()
-        return rows
+        try:
+            with engine.begin() as connection:
+                result = connection.exec_driver_sql(statement)
+                return list(result.all()) if result.returns_rows else []
+        finally:
+            engine.dispose()
 
 
 def owed(asker: Asker) -> list[dict[str, Any]]:
