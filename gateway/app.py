@@ -34,6 +34,7 @@ from gateway.identity.clients import Clients
 from gateway.identity.tokens import AccessTokens, Assertions
 from gateway.instruments import Instruments
 from gateway.keys import KeyFile, Keys
+from gateway.notices import Notices
 from gateway.opaque import Cursors, Ids
 from gateway.policy.bundle import Bundle
 from gateway.policy.tables import Dialect
@@ -82,13 +83,14 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class OpenLog:
-    """The gateway's store with its log, the log's public part, the keys, and what seals and opens sealed parts."""
+    """The gateway's store, its log with the public part, the keys, and what they seal, open and make ids with."""
 
     store: Store
     log: Log
     public: PublicPart
     openings: Openings
     keys: Keys
+    ids: Ids
 
 
 def _inventory(settings: Settings, store: Store) -> Inventory:
@@ -101,7 +103,7 @@ def _opened(settings: Settings, store: Store, files: Iterable[KeyFile]) -> OpenL
     signing = Signing(keys.checkpoint, keys.promise)
     public = PublicPart(settings.log_public)
     log = Log(store, settings.log_origin, signing, openings, public, settings.seal_delay)
-    return OpenLog(store, log, public, openings, keys)
+    return OpenLog(store, log, public, openings, keys, Ids(keys.ids))
 
 
 @contextmanager
@@ -179,7 +181,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             openings=opened.openings,
             aggregate=aggregate,
             instruments=Instruments(store),
-            ids=Ids(keys.ids),
+            ids=opened.ids,
             cursors=Cursors(keys.cursors),
             rehearsal=_rehearsal(settings, policy.last),
             clock=clock,
@@ -189,6 +191,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         flask = site.build(
             settings,
             custodian,
+            Notices(store, clock),
             Assertions(settings.issuer, clients, store, seconds),
             AccessTokens(settings.issuer, settings.resource_server, keys.token, clients, seconds),
             opened.public,

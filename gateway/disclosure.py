@@ -35,6 +35,7 @@ from gateway.catalogue import Resource
 from gateway.domains import TEXTUAL
 from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, Unavailable
 from gateway.instruments import Instruments
+from gateway.notices import Told
 from gateway.opaque import Cursor, Cursors, Holder, Ids
 from gateway.plan.planner import Plan, Planner, Position
 from gateway.policy.bundle import Bundle
@@ -150,6 +151,16 @@ class Custodian:
             told = accounting.receipt(subject, circumstances, now, entry_id, refusal)
             return LoggedRefusal(refusal, self._log.append(told))
         return Receipt(text, self._log.append(accounting.receipt(subject, circumstances, now, entry_id, text)))
+
+    def serve(self, action: str, ask: Callable[[str], Told], subject: Subject, circumstances: Circumstances) -> Answer:
+        """Answer what concerns the client itself and discloses no record; no policy decides on it."""
+        try:
+            self._publishing.check()
+            told = ask(subject.client)
+            entry = accounting.served(action, subject, circumstances, self._clock(), told)
+            return Disclosure(told.body, self._log.append(entry, told.also))
+        except Refusal as refusal:
+            return self.refuse(refusal, subject, circumstances, action=action, purpose=None)
 
     def refuse(
         self,

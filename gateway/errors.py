@@ -33,6 +33,7 @@ class Code(StrEnum):
     RESOURCE_UNKNOWN = "resource-unknown"
     ENTRY_NOT_FOUND = "entry-not-found"
     ENTRY_NOT_SEALED = "entry-not-sealed"
+    NOTICE_NOT_FOUND = "notice-not-found"
     ROUTE_UNKNOWN = "route-unknown"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     THROTTLED = "too-many-requests"
@@ -67,6 +68,7 @@ STATUS_AND_TITLE: dict[Code, tuple[int, str]] = {
     Code.RESOURCE_UNKNOWN: (404, "There is no such resource"),
     Code.ENTRY_NOT_FOUND: (404, "There is no such entry of yours"),
     Code.ENTRY_NOT_SEALED: (404, "The entry has no place in the log's tree yet"),
+    Code.NOTICE_NOT_FOUND: (404, "There is no such notice of yours"),
     Code.ROUTE_UNKNOWN: (404, "There is nothing at this address"),
     Code.METHOD_NOT_ALLOWED: (405, "The method does not fit this address"),
     Code.THROTTLED: (429, "Too many requests"),

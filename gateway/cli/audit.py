@@ -10,6 +10,7 @@ from gateway import app as composition
 from gateway import settings as configuration
 from gateway.audit import loss
 from gateway.audit.show import latest
+from gateway.cli import erasure, recall
 from gateway.cli.officer import by_officer, written_down
 from gateway.cli.verify import verify
 
@@ -73,3 +74,7 @@ def _told(value: object) -> str:
             return " and ".join(map(str, names))
         case _:
             return str(value)
+
+
+for command in (*recall.COMMANDS, *erasure.COMMANDS):
+    audit.add_command(command)

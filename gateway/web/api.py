@@ -10,6 +10,7 @@ from gateway.access import Circumstances, Subject
 from gateway.disclosure import Answer, Custodian, LoggedRefusal
 from gateway.errors import Code, Malformed, Throttled, Unauthenticated
 from gateway.identity.tokens import AccessTokens, SuspendedClient
+from gateway.notices import Notices
 from gateway.web import parse
 from gateway.web.problems import SentAnswer, send, unavailable
 from gateway.web.throttle import Throttle
@@ -24,7 +25,7 @@ def circumstances() -> Circumstances:
     return Circumstances(request.remote_addr or "unknown", g.began, request.content_length or 0)
 
 
-def blueprint(custodian: Custodian, tokens: AccessTokens, throttle: Throttle) -> Blueprint:
+def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, throttle: Throttle) -> Blueprint:
     """Build the routes of /v1."""
     api = Blueprint("api", __name__, url_prefix="/v1")
     road = _Road(custodian, tokens, throttle)
@@ -39,7 +40,27 @@ def blueprint(custodian: Custodian, tokens: AccessTokens, throttle: Throttle) ->
 
     @api.get("/entries/<identifier>")
     def receipt(identifier: str) -> Response:
-        return road.walk("receipt", lambda: partial(custodian.receipt, parse.receipt(request, identifier)))
+        def read() -> Ask:
+            parse.nothing(request)
+            return partial(custodian.receipt, identifier)
+
+        return road.walk("receipt", read)
+
+    @api.get("/notices")
+    def owed() -> Response:
+        def read() -> Ask:
+            parse.nothing(request)
+            return partial(custodian.serve, "notices", notices.listed)
+
+        return road.walk("notices", read)
+
+    @api.post("/notices/<identifier>/acknowledge")
+    def acknowledge(identifier: str) -> Response:
+        def read() -> Ask:
+            parse.nothing(request)
+            return partial(custodian.serve, "notice-acknowledge", partial(notices.acknowledged, identifier))
+
+        return road.walk("notice-acknowledge", read)
 
     @api.get("/<resource>/<identifier>")
     def record(resource: str, identifier: str) -> Response:

@@ -61,10 +61,11 @@ def lookup(request: Request, resource: str, identifier: str) -> Lookup:
     return Lookup(resource, purpose(request), case(request), identifier)
 
 
-def receipt(request: Request, identifier: str) -> str:
-    """Read which entry's receipt is asked for; whether it can be an entry's id is for others to say."""
+def nothing(request: Request) -> None:
+    """Read a request that says all in its path: no parameters and no body; a stated purpose is not read."""
     _no_parameters(request)
-    return identifier
+    if _content(request):
+        raise Malformed(Code.MALFORMED, "No body is read here; send none.")
 
 
 def search(request: Request, resource: str) -> Search:

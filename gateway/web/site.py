@@ -11,6 +11,7 @@ from gateway.audit.public import PublicPart
 from gateway.disclosure import Custodian
 from gateway.errors import Code, Malformed, NotFound, Refusal, Unavailable
 from gateway.identity.tokens import AccessTokens, Assertions
+from gateway.notices import Notices
 from gateway.settings import Settings
 from gateway.telemetry import RequestLine, Telemetry
 from gateway.web import api, oauth, operations
@@ -23,6 +24,7 @@ from gateway.web.throttle import Throttle, throttled
 def build(
     settings: Settings,
     custodian: Custodian,
+    notices: Notices,
     assertions: Assertions,
     tokens: AccessTokens,
     public: PublicPart,
@@ -36,7 +38,7 @@ def build(
     app.url_map.merge_slashes = False
     app.before_request(api.begin)
     throttle = Throttle(app, settings)
-    app.register_blueprint(api.blueprint(custodian, tokens, throttle))
+    app.register_blueprint(api.blueprint(custodian, notices, tokens, throttle))
     app.register_blueprint(oauth.blueprint(app, settings, custodian, assertions, tokens))
     app.register_blueprint(operations.blueprint(telemetry, public, readiness))
     _handle_errors(app, custodian, telemetry, throttle)

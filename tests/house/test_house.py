@@ -26,6 +26,8 @@ ROUTES = {
     ("/v1/<resource>/<identifier>", "GET"),
     ("/v1/<resource>/search", "POST"),
     ("/v1/entries/<identifier>", "GET"),
+    ("/v1/notices", "GET"),
+    ("/v1/notices/<identifier>/acknowledge", "POST"),
     ("/v1/resources", "GET"),
 }
 
