@@ -80,6 +80,7 @@ class Keys:
     """`token` signs access tokens, `checkpoint` the log, `promise` promises of it; the rest are secrets.
 
     `ids` and `cursors` are AES-256-SIV keys, `openings` wraps the keys of openings (AES-256-GCM), `index` is for HMAC.
+    `writing` names the newest of each use.
     """
 
     token: Ring[ec.EllipticCurvePrivateKey]
@@ -89,6 +90,7 @@ class Keys:
     cursors: Ring[bytes]
     openings: Ring[bytes]
     index: Ring[bytes]
+    writing: Mapping[str, KeyFile]
 
 
 def create(directory: Path, passphrase: Path) -> None:
@@ -169,8 +171,10 @@ def found(directory: Path, passphrase: Path) -> tuple[KeyFile, ...]:
 def rings(files: Iterable[KeyFile], directory: Path) -> Keys:
     """Give each use its keys; refuse a use that has none."""
     by_use: dict[str, dict[int, AnyKey]] = {use: {} for use in USES}
-    for file in files:
+    writing: dict[str, KeyFile] = {}
+    for file in sorted(files, key=lambda file: file.number):
         by_use[file.use][file.number] = file.key
+        writing[file.use] = file
     for use, keys in by_use.items():
         if not keys:
             raise ConfigurationError(f"there is no key '{use}' in {directory}; was 'gateway init' run?")
@@ -179,7 +183,7 @@ def rings(files: Iterable[KeyFile], directory: Path) -> Keys:
         for use, size in SECRETS.items()
     }
     signing = {use: Ring(by_use[use]) for use in SIGNING}
-    return Keys(**signing, **secrets)  # type: ignore[arg-type] # each was held against SIGNING as it was read
+    return Keys(**signing, **secrets, writing=writing)  # type: ignore[arg-type] # each was held against SIGNING as it was read
 
 
 def derived(key: AnyKey, info: str, length: int) -> bytes:

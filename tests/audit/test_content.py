@@ -48,6 +48,7 @@ MEMBERS = {
     "further",
     "gateway",
     "id",
+    "keys",
     "masked",
     "mission",
     "ori",

@@ -19,7 +19,6 @@ from gateway.audit.log import Log, LoggedEntry, With
 from gateway.audit.merkle import leaf_hash
 from gateway.audit.public import PublicPart, read
 from gateway.audit.tiles import Disagreement
-from gateway.audit.verify import VerificationError
 from gateway.errors import ConfigurationError, Unavailable
 from tests import world as worlds
 from tests.audit import logs, trees
