@@ -200,7 +200,7 @@ class Log:
     def _sign(self) -> None:
         """Sign the head if it has no checkpoint yet. Two signers of one head write the same note.
 
-        A key signs once the tree tells of it. The first note under a new key is signed by the key before it too, so that
+        A key signs once the tree tells of it. The first note under a new key is signed by the key before it too:
         whoever trusts that one learns of the new. From then on a process that does not know the new key signs nothing:
         the old one alone counts no longer.
         """
