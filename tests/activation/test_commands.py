@@ -120,6 +120,10 @@ def test_a_policys_life(shell: Shell, tmp_path: Path) -> None:
     told = {leaf["statement"]: (leaf["action"], leaf["signers"]) for leaf in leaves if "statement" in leaf}
     assert told[1] == ("policy-activate", [ALICE, BOB])
     assert told[3] == ("policy-rollback", [BOB])
+    changed = [leaf["changed"] for leaf in leaves if leaf["action"] == "policy-activate"]
+    assert "catalogue.yaml" in changed[0], "the first activation brings the catalogue"
+    assert changed[1]
+    assert "catalogue.yaml" not in changed[1]
 
 
 def test_a_stops_life(shell: Shell, tmp_path: Path) -> None:
