@@ -58,7 +58,7 @@ def subjects(kind: str, value: Json) -> tuple[str | None, str | None]:
             return officer(name), None
         case "record", {"resource": str(resource), "key": str(key), "person": str(whose)}:
             return person(whose), record(resource, key)
-        case "recalled", {"resource": str(resource), "key": str(key)}:
+        case "record" | "recalled", {"resource": str(resource), "key": str(key)}:
             return None, record(resource, key)
         case _, {"person": str(whose)}:
             return person(whose), None

@@ -14,7 +14,10 @@ from rich.progress import Progress
 
 from gateway import app as composition
 from gateway import settings as configuration
+from gateway.app import OpenLog
+from gateway.audit import sealed
 from gateway.audit.export import export
+from gateway.audit.sealed import SealedPartError
 from gateway.verifier.evidence import Evidence
 from gateway.verifier.lines import read_small
 from gateway.verifier.note import MAX_NOTE, VerifierKey, read_log_key, read_witness_key
@@ -66,7 +69,7 @@ def verify(
     """Verify a log; print a checkpoint to keep, and what could not be checked.
 
     With DIRECTORY, an export is verified with the keys given: no settings, store or private keys are needed. Without
-    it, the log in the gateway's own store is, and no sealed part is opened.
+    it, the log in the gateway's own store is, with its sealed parts; what they hold is not shown.
 
     Ends with 0 if the log is whole, with 3 if it is whole but for losses that it declares, and with 1 if it is not.
     """
@@ -76,7 +79,7 @@ def verify(
         evidence = _evidence(against, witnesses, promises, receipts)
         with _exported(directory, keys) as (exported, trusted), _bar() as progress:
             verified = verify_log(exported, trusted, evidence, datetime.now(UTC), progress)
-    except VerificationError as error:
+    except (VerificationError, SealedPartError) as error:
         click.echo(f"NOT VERIFIED: {error}", err=True)
         sys.exit(NOT_VERIFIED)
     if keep is not None:
@@ -127,15 +130,23 @@ def _text(path: Path, limit: int) -> str:
 def _exported(directory: Path | None, keys: tuple[VerifierKey, ...]) -> Iterator[tuple[Path, tuple[VerifierKey, ...]]]:
     """Yield the export, and the keys that are trusted; of the gateway's own log, export it and trust its own key.
 
-    What is sealed stays sealed: opened, it would lie in a file.
+    What is sealed stays sealed in the export: opened, it would lie in a file. It is held against its commitments where
+    it is, in the store.
     """
     if directory is not None:
         yield directory, keys
         return
-    with composition.open_log(configuration.read()) as opened, TemporaryDirectory(prefix="gateway-verify-") as scratch:
-        made = Path(scratch) / "log"
-        export(opened.store, opened.log.verifier.origin, made)
+    with composition.open_log(configuration.read()) as opened, scratch(opened) as made:
         yield made, keys or (read_log_key(opened.log.verifier.vkey()),)
+
+
+@contextmanager
+def scratch(opened: OpenLog) -> Iterator[Path]:
+    """Export a log for a block, and hold its sealed parts against it."""
+    with TemporaryDirectory(prefix="gateway-verify-") as directory:
+        export(opened.store, opened.log.verifier.origin, Path(directory) / "log")
+        sealed.check(opened.store, opened.openings)
+        yield Path(directory) / "log"
 
 
 @contextmanager

@@ -160,7 +160,8 @@ def _signature(line: str) -> Signature:
 
 
 def _is_name(name: str) -> bool:
-    return bool(name) and "+" not in name and not any(map(str.isspace, name))
+    """Whether a name can be one, and can be shown: what does not print could steer a terminal."""
+    return bool(name) and name.isprintable() and " " not in name and "+" not in name
 
 
 def read_size(text: str) -> int:

@@ -17,11 +17,11 @@ from gateway import keys as key_files
 from gateway import tables
 from gateway.app import now
 from gateway.audit import log as log_module
+from gateway.audit import sealed
 from gateway.audit import sealer as sealer_module
-from gateway.audit import verify as verify_module
 from gateway.audit.entry import Entry, Opening
+from gateway.audit.sealed import SealedPartError
 from gateway.audit.sealer import Sealer
-from gateway.audit.verify import VerificationError
 from gateway.errors import ConfigurationError, Unavailable
 from tests.audit import logs
 from tests.audit.logs import OpenLog
@@ -144,7 +144,7 @@ def test_a_checkpoint_lost_between_commit_and_signing_is_signed_by_the_next(open
     with log.store.transaction() as connection:
         newest = logs.newest_checkpoint(connection)
         connection.execute(tables.checkpoint.delete().where(tables.checkpoint.c.size == newest))
-    with pytest.raises(VerificationError, match="unsigned"):
+    with pytest.raises(SealedPartError, match="unsigned"):
         log.verify()
     assert open_again().log.seal() == 0
     assert log.log.checkpoint() == lost
@@ -274,7 +274,7 @@ def test_the_program_tells_that_a_log_is_of_another_key(
     chosen = settings(databases, _other_key(tmp_path / "keys"))
     given = {
         name: getattr(chosen, name)
-        for name in ("arrest_url", "store_url", "keys", "keys_passphrase", "issuer", "log_origin")
+        for name in ("arrest_url", "store_url", "keys", "keys_passphrase", "issuer", "log_origin", "log_public")
     }
     environment = {f"GATEWAY_{name.upper()}": str(value) for name, value in given.items()}
     done = subprocess.run(
@@ -332,11 +332,11 @@ def test_a_log_that_is_sealed_meanwhile_verifies(postgres: Postgres, tmp_path: P
         gateway.log.append(entry())
         gateway.seal()
 
-        sealed: list[object] = []
+        meantime: list[object] = []
 
         def meanwhile(*asked: object) -> None:
-            if "FROM checkpoint" in str(asked[2]) and not sealed:
-                sealed.append(asked)
+            if "FROM checkpoint" in str(asked[2]) and not meantime:
+                meantime.append(asked)
                 gateway.log.append(entry())
                 gateway.seal()
 
@@ -344,7 +344,7 @@ def test_a_log_that_is_sealed_meanwhile_verifies(postgres: Postgres, tmp_path: P
         verified = reader.verify()
         assert verified.size in (2, 3)
         assert reader.verify(verified.note).size == 3
-        assert sealed
+        assert meantime
     postgres.drop(name)
 
 
@@ -352,7 +352,7 @@ def test_a_verification_does_not_keep_the_gateway_from_answering(
     open_again: OpenAgain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a log is verified, entries can be written; else a long verification is an outage."""
-    monkeypatch.setattr(verify_module, "PAGE", 1)
+    monkeypatch.setattr(sealed, "PAGE", 1)
     reader, gateway = open_again(), open_again()
     gateway.log.append(entry())
     gateway.seal()
@@ -368,6 +368,6 @@ def test_a_verification_does_not_keep_the_gateway_from_answering(
         except Unavailable as refusal:
             outcomes.append(refusal.code)
 
-    verify_module.verify(reader.store, reader.log.verifier, reader.openings, progress=meanwhile)
-    assert len(outcomes) == 2
+    sealed.check(reader.store, reader.openings, meanwhile)
+    assert len(outcomes) == 2, "one for each opening"
     assert "temporarily-unavailable" not in outcomes

@@ -157,6 +157,7 @@ def test_the_gateways_own_log(make_world: MakeWorld, tmp_path: Path) -> None:
         "GATEWAY_ARREST_URL": settings.arrest_url,
         "GATEWAY_STORE_URL": settings.store_url,
         "GATEWAY_KEYS": str(settings.keys),
+        "GATEWAY_KEYS_PASSPHRASE": str(settings.keys_passphrase),
         "GATEWAY_POLICIES": str(POLICIES),
         "GATEWAY_APPROVERS": str(settings.approvers),
         "GATEWAY_ISSUER": ISSUER,

@@ -161,8 +161,9 @@ def test_a_checkpoint_of_before_a_rotation_is_evidence_after_it(tmp_path: Path) 
         "{origin}\n9\n{root}\n\n" + 101 * "\u2014 {origin} {signature}\n",
         "x" * 200_000,
         "{origin}\n9\n{root}\n\n\u2014 {origin} {cut}\n",
+        "{origin}\n9\n{root}\n\n\u2014 \x9b2Jname {signature}\n",
     ],
-    ids=map(str, range(25)),
+    ids=map(str, range(26)),
 )
 def test_a_checkpoint_that_is_none(note: str, tmp_path: Path) -> None:
     """Whatever is given as a checkpoint, the answer is that it is none."""

@@ -71,6 +71,9 @@ NO_LEAVES: dict[str, bytes] = {
     "an id in capitals": canonical({**LEAF, "id": "AB" * 16}),
     "an id that ends in a newline": canonical({**LEAF, "id": "a" * 32 + "\n"}),
     "another time": canonical({**LEAF, "time": "2026-11-23T05:06:07Z"}),
+    "a time in other digits": json.dumps(
+        {**LEAF, "time": "\u0662026-11-23T05:06:07.000000Z"}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    ).encode(),
     "another decision": canonical({**LEAF, "decision": "maybe"}),
     "no commitments": canonical({**LEAF, "commitments": []}),
     "commitments without root": canonical({**LEAF, "commitments": {"count": 0}}),
