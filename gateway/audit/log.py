@@ -222,10 +222,11 @@ class Log:
                 connection.execute(postgresql.insert(tables.checkpoint).on_conflict_do_nothing(), row)
 
     def _in_force(self, connection: Connection) -> int:
-        """Return the number of the newest key whose record has its place in the tree; before any has, of the first."""
+        """Return the number of the newest key at hand of which the tree tells; before it tells of any, of the first."""
         table = tables.key_record
         told = sa.select(sa.func.max(table.c.number)).join(tables.leaf, tables.leaf.c.entry_id == table.c.entry_id)
-        number: int | None = connection.scalar(told.where(table.c.use == "checkpoint"))
+        at_hand = table.c.number.in_(self._checkpoints.keys)
+        number: int | None = connection.scalar(told.where(table.c.use == "checkpoint", at_hand))
         return min(self._checkpoints.keys) if number is None else number
 
     def publish(self) -> None:
