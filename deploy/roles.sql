@@ -37,7 +37,7 @@ SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store \gset
     GRANT SELECT, UPDATE ON tree_head TO :"writer";
     GRANT SELECT, INSERT ON budget_mark TO :"writer";
     GRANT SELECT, INSERT, DELETE ON assertion TO :"writer";
-    GRANT SELECT ON schema_version, client, instrument TO :"writer";
+    GRANT SELECT ON schema_version, client, instrument, key_record TO :"writer";
     -- A client acknowledges what it was owed. Owing a notice, holding and erasing are the owner's, by its commands.
     GRANT SELECT, UPDATE (acknowledged, ids) ON notice TO :"writer";
     -- Statements, and the bundles that they put in force, are the owner's to write: what serves can't choose its policy.

@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     arrest_url: Annotated[str, Field(description="the arrest database, by a role that may only SELECT")]
     store_url: Annotated[str, Field(description="the gateway's own database")]
     keys: Annotated[Path, Field(description="the directory of key files")]
+    keys_passphrase: Annotated[Path, Field(description="the file with the passphrase of the key files")]
     policies: Annotated[Path, Field(description="the directory of the policy's files, for commands")] = Path("policies")
     approvers: Annotated[Path, Field(description="the OpenSSH file of who may sign policies into force")]
     policy_age: Annotated[int, Field(ge=2, le=300, description="seconds that a policy holds unconfirmed")] = 10
@@ -85,7 +86,7 @@ class Settings(BaseSettings):
             raise ValueError("must be a postgresql:// URL, or sqlite:/// with a file")
         return value
 
-    @field_validator("keys", "approvers", mode="before")
+    @field_validator("keys", "keys_passphrase", "approvers", mode="before")
     @classmethod
     def _named(cls, value: str) -> str:
         if not value:

@@ -47,12 +47,22 @@ class Databases:
     store: str
 
 
+def passphrase(keys: Path) -> Path:
+    """Return the passphrase file beside a directory of keys; it is made if need be."""
+    path = keys.with_name("passphrase")
+    if not path.exists():
+        path.touch(0o600)
+        path.write_text("not-the-passphrase-of-any-city\n")
+    return path
+
+
 def settings(databases: Databases, keys: Path, **changed: str) -> Settings:
     """Return settings of a world, some of them changed."""
     given = {
         "arrest_url": databases.arrests,
         "store_url": databases.store,
         "keys": str(keys),
+        "keys_passphrase": str(passphrase(keys)),
         "policies": str(POLICIES),
         "approvers": str(keys.with_name("approvers")),
         "issuer": ISSUER,

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import msgspec
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from gateway import tables
-from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign
+from gateway.audit import heading
+from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign, signers
 from gateway.audit.entry import Entry, SealedEntry, new_id, seal
+from gateway.audit.heading import Heading
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.audit.openings import Openings
 from gateway.audit.promise import Promised, Promises
@@ -47,34 +48,18 @@ class LoggedEntry:
     promise: str
 
 
-class _Leaf(msgspec.Struct):
-    """Of a leaf, what it can be searched by."""
-
-    time: str
-    action: str
-    decision: str
-    outcome: str
-    client: str | None = None
-    agency: str | None = None
-    purpose: str | None = None
-
-    def columns(self) -> dict[str, object]:
-        """Return what stands beside the leaf's hash."""
-        return {**msgspec.structs.asdict(self), "time": datetime.fromisoformat(self.time).timestamp()}
-
-
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     """An entry that waits for its place: its leaf's hash, and what it can be searched by."""
 
     id: str
     hashed: bytes
-    told: _Leaf
+    heading: Heading
 
     @classmethod
     def read(cls, entry_id: str, leaf: bytes) -> "_Waiting":
         """Read it from its leaf's bytes."""
-        return cls(entry_id, leaf_hash(leaf), msgspec.json.decode(leaf, type=_Leaf))
+        return cls(entry_id, leaf_hash(leaf), heading.read(leaf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +149,7 @@ class Log:
             waiting = list(connection.scalars(oldest))
             chosen = sa.select(tables.entry.c.entry_id, tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(waiting))
             found = connection.execute(chosen).all() if waiting else []
-            entries = sorted((_Waiting.read(e.entry_id, e.leaf) for e in found), key=lambda entry: entry.told.time)
+            entries = sorted((_Waiting.read(e.entry_id, e.leaf) for e in found), key=lambda entry: entry.heading.time)
             if entries:
                 self._extend(connection, Frontier(head.size, head.frontier), entries)
         self._sign()
@@ -190,7 +175,7 @@ class Log:
         leaves = []
         for entry in entries:
             place = {"leaf_index": frontier.size, "entry_id": entry.id, "leaf_hash": entry.hashed}
-            leaves.append(place | entry.told.columns())
+            leaves.append(place | entry.heading.columns())
             frontier.append(entry.hashed)
         connection.execute(tables.leaf.insert(), leaves)
         done = tables.pending.c.entry_id.in_([entry.id for entry in entries])
@@ -206,15 +191,18 @@ class Log:
     def _sign(self) -> None:
         """Sign the head if it has no checkpoint yet. Two signers of one head write the same note.
 
-        The first note under a new key is signed by the key before it too: whoever trusts that one learns of the new.
+        A key signs once the tree tells of it. The first note under a new key is signed by the key before it too:
+        whoever trusts that one learns of the new.
+        From then on a process that does not know the new key signs nothing: the old one alone counts no longer.
         """
         with self._store.transaction() as connection:
-            head = connection.execute(sa.select(tables.tree_head)).one()
+            # Locked, so that no note by the old key alone comes after one by the new.
+            head = connection.execute(sa.select(tables.tree_head).with_for_update()).one()
             newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
-            if newest is not None and newest.size == head.size:
+            if newest is not None and (newest.size == head.size or self._succeeded(newest.note)):
                 return
-            before = self._checkpoints.newest if newest is None else self._signer(newest.note)
-            numbers = dict.fromkeys((before, self._checkpoints.newest))
+            number = self._in_force(connection)
+            numbers = dict.fromkeys((number if newest is None else self._signer(newest.note), number))
             root = Frontier(head.size, head.frontier).root()
             checkpoint = Checkpoint(self.verifier.origin, head.size, root)
             note = sign(checkpoint, [self._checkpoints.keys[number] for number in numbers])
@@ -223,6 +211,13 @@ class Log:
                 connection.execute(tables.checkpoint.insert(), row)
             else:
                 connection.execute(postgresql.insert(tables.checkpoint).on_conflict_do_nothing(), row)
+
+    def _in_force(self, connection: Connection) -> int:
+        """Return the number of the newest key whose record has its place in the tree; before any has, of the first."""
+        table = tables.key_record
+        told = sa.select(sa.func.max(table.c.number)).join(tables.leaf, tables.leaf.c.entry_id == table.c.entry_id)
+        number: int | None = connection.scalar(told.where(table.c.use == "checkpoint"))
+        return min(self._checkpoints.keys) if number is None else number
 
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint."""
@@ -268,6 +263,10 @@ class Log:
             return number
         self._verifier(numbers[-1]).open(note)
         return numbers[-1]
+
+    def _succeeded(self, note: str) -> bool:
+        """Whether a key that is not at hand signed a note of this log."""
+        return not signers(note, self.verifier.origin) <= {self._verifier(n).key_id() for n in self._checkpoints.keys}
 
     def _verifier(self, number: int) -> Verifier:
         return Verifier(self.verifier.origin, self._checkpoints.keys[number].public_key())

@@ -4,7 +4,21 @@ import sys
 
 import click
 
-from gateway.cli import agreement, audit, client, demo, diff, explain, instrument, plan, policy, seed, serve, trial
+from gateway.cli import (
+    agreement,
+    audit,
+    client,
+    demo,
+    diff,
+    explain,
+    instrument,
+    keys,
+    plan,
+    policy,
+    seed,
+    serve,
+    trial,
+)
 from gateway.cli.activation import COMMANDS
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.strict_yaml import FileError
@@ -46,5 +60,6 @@ for command in (
     instrument.instrument,
     policy.policy,
     audit.audit,
+    keys.keys,
 ):
     program.add_command(command)

@@ -13,6 +13,7 @@ from gateway.cli.officer import by_officer, written_down
 from gateway.erasure import recall as recalls
 from gateway.identity.clients import Clients
 from gateway.notices import KINDS, Copy, Notice, Notices
+from gateway.opaque import Ids
 from gateway.policy.bundle import load
 
 BECAUSE = click.option("--because", required=True, help="why, in a sentence; it is sealed, and erased with the person")
@@ -44,7 +45,7 @@ def recall(of: tuple[str, int], kind: str, because: str, days: int, by: str) -> 
     resource, key = of
     asked = recalls.Recall(resource, key, kind, because, by, days)
     with composition.open_log(settings) as opened:
-        done = recalls.recall(opened.log, opened.openings, opened.ids, asked, composition.now())
+        done = recalls.recall(opened.log, opened.openings, Ids(opened.keys.ids), asked, composition.now())
         opened.log.seal_all()
         addresses = {client.id: client.agreement.address for client in Clients(opened.store).all()}
         active = {client.id for client in Clients(opened.store).all() if client.active}

@@ -75,10 +75,10 @@ def worker(settings: Settings | None = None) -> Flask:
     telemetry.configure()
     try:
         gateway = composition.build(settings or configuration.read())
+        gateway.start()
     except (ConfigurationError, FileError) as error:
         click.echo(f"gateway: {error}", err=True)
         sys.exit(Arbiter.WORKER_BOOT_ERROR)
-    gateway.sealer.start()
     atexit.register(gateway.sealer.stop)
     return gateway.flask
 

@@ -3,10 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import x25519
 
 from gateway import app as composition
-from gateway import keys as key_files
 from gateway.notices import Notices
 from tests.conftest import MakeWorld
 from tests.erasure.office import BY, Office, acknowledge, make, owed
@@ -56,7 +54,7 @@ def test_a_notice_names_the_ids_of_before_a_rotation_too(make_world: MakeWorld) 
     asker = world.asker()
     office = make(world)
     old = asker.records({"limit": 1})[0]["id"]
-    key_files.write_private(world.settings.keys / "ids-2.pem", x25519.X25519PrivateKey.generate())
+    office.rotate("ids")
     asker.world = make_world(rehearsal_day=LATER)
     new = asker.records({"limit": 1})[0]["id"]
     assert new != old
