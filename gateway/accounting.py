@@ -111,6 +111,16 @@ def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Ent
     return Entry(action_of(inquiry.question), decision, refusal.code, inquiry.now, inquiry.subject, facts, openings)
 
 
+def receipt(
+    subject: Subject, circumstances: Circumstances, now: datetime, entry_id: str, answer: bytes | Refusal
+) -> Entry:
+    """Write down that a client asked for the receipt of an entry, and whether it got it."""
+    sent = problem(answer) if isinstance(answer, Refusal) else answer
+    openings = (*personal(subject, circumstances, len(sent)), Opening("question", {"entry": entry_id}))
+    decision, outcome = ("refuse", answer.code) if isinstance(answer, Refusal) else ("permit", "disclosed")
+    return Entry("receipt", decision, outcome, now, subject, {}, openings)
+
+
 def served(action: str, subject: Subject, circumstances: Circumstances, now: datetime, told: Told) -> Entry:
     """Write down what a client was told, or did, that disclosed no record, up to the digest of the body's bytes."""
     openings = (

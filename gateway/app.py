@@ -23,6 +23,9 @@ from gateway.audit.entry import Entry
 from gateway.audit.inventory import Inventory
 from gateway.audit.log import Log, Signing
 from gateway.audit.openings import Openings
+from gateway.audit.public import PublicPart
+from gateway.audit.publishing import Publishing
+from gateway.audit.receipts import Receipts
 from gateway.audit.sealer import Sealer
 from gateway.canonical import Json
 from gateway.disclosure import Custodian
@@ -55,6 +58,7 @@ class Gateway:
     custodian: Custodian
     store: Store
     log: Log
+    publishing: Publishing
     claim: Claim | None
     keys: Keys
 
@@ -79,12 +83,14 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class OpenLog:
-    """The gateway's store with its log, the keys, and what seals and opens the log's sealed parts."""
+    """The gateway's store, its log with the public part, the keys, and what they seal, open and make ids with."""
 
     store: Store
     log: Log
+    public: PublicPart
     openings: Openings
     keys: Keys
+    ids: Ids
 
 
 def _inventory(settings: Settings, store: Store) -> Inventory:
@@ -95,7 +101,9 @@ def _opened(settings: Settings, store: Store, files: Iterable[KeyFile]) -> OpenL
     keys = key_files.rings(files, settings.keys)
     openings = Openings(keys.openings, keys.index)
     signing = Signing(keys.checkpoint, keys.promise)
-    return OpenLog(store, Log(store, settings.log_origin, signing, openings, settings.seal_delay), openings, keys)
+    public = PublicPart(settings.log_public)
+    log = Log(store, settings.log_origin, signing, openings, public, settings.seal_delay)
+    return OpenLog(store, log, public, openings, keys, Ids(keys.ids))
 
 
 @contextmanager
@@ -131,7 +139,7 @@ def open_register(settings: Settings, clock: Clock = now) -> Iterator[Register]:
 def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float] = time.monotonic) -> Gateway:
     """Compose a gateway; raise ConfigurationError or FileError where a part refuses to start.
 
-    1. The store is of this version, keeps its promises, and holds this log under these keys.
+    1. The store is of this version, keeps its promises, holds this log under these keys, and continues what is public.
     2. A bundle is in force, by statements that the registered approvers signed.
     3. A resource of its catalogue, at least, fits the arrest database, which is opened for reading only.
     """
@@ -144,6 +152,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         opened = _opened(settings, store, _inventory(settings, store).keys())
         log, keys = opened.log, opened.keys
         _started(log.check)
+        publishing = Publishing(log, settings.seal_delay, telemetry.log_refused, telemetry.log_published)
         # 2. and 3.
         records = Records(settings.arrest_url, settings.query_timeout)
         refused.callback(records.engine.dispose)
@@ -167,10 +176,12 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             fitting=fitting,
             dialect=Dialect(records.engine.dialect.name),
             log=log,
+            publishing=publishing,
+            receipts=Receipts(store, opened.public),
             openings=opened.openings,
             aggregate=aggregate,
             instruments=Instruments(store),
-            ids=Ids(keys.ids),
+            ids=opened.ids,
             cursors=Cursors(keys.cursors),
             rehearsal=_rehearsal(settings, policy.last),
             clock=clock,
@@ -183,10 +194,15 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             Notices(store, clock),
             Assertions(settings.issuer, clients, store, seconds),
             AccessTokens(settings.issuer, settings.resource_server, keys.token, clients, seconds),
-            log,
+            opened.public,
             telemetry,
             Readiness(
-                {"arrests": records.ping, "log": log.unsealed, "policy": policy.check, "resources": fitting.check},
+                {
+                    "arrests": records.ping,
+                    "log": partial(_ready, log, publishing),
+                    "policy": policy.check,
+                    "resources": fitting.check,
+                },
                 lambda: fitting.unfit,
             ),
         )
@@ -194,8 +210,14 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         claim = store.claim_only_process() if memory else None
         refused.pop_all()
         # The policy first: what it waits for, a stop waits for.
-        works = (policy.refresh, log.seal_all, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
-        return Gateway(flask, Sealer(works), custodian, store, log, claim, keys)
+        works = (policy.refresh, publishing.go_on, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
+        return Gateway(flask, Sealer(works), custodian, store, log, publishing, claim, keys)
+
+
+def _ready(log: Log, publishing: Publishing) -> None:
+    """Say by Unavailable that the store can't be reached, or that answers are refused because of the log."""
+    log.unsealed()
+    publishing.check()
 
 
 def _started(check: Callable[[], object]) -> None:
@@ -203,6 +225,8 @@ def _started(check: Callable[[], object]) -> None:
         check()
     except Unavailable as error:
         raise ConfigurationError("the gateway's store can't be written") from error
+    except OSError as error:
+        raise ConfigurationError(f"the log's public part, GATEWAY_LOG_PUBLIC: {error.strerror}") from error
 
 
 def _accept(
@@ -225,7 +249,7 @@ def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:
 
 
 def prepare(settings: Settings) -> None:
-    """Make the keys and the store's tables where they do not exist yet, and record the keys in the log."""
+    """Make keys, tables and the log's public part where they do not exist yet, and record the keys in the log."""
     with closing(Store(settings.store_url)) as store:
         store.create(settings.log_origin, b"")
         store.check()
@@ -235,7 +259,7 @@ def prepare(settings: Settings) -> None:
         log = _opened(settings, store, files).log
         if not known:
             log.perform(partial(_recorded, files=files, origin=settings.log_origin))
-        log.check()
+        _started(log.begin)
 
 
 def _recorded(connection: Connection, entry_id: str, files: tuple[KeyFile, ...], origin: str) -> tuple[Entry, None]:

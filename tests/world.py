@@ -67,6 +67,7 @@ def settings(databases: Databases, keys: Path, **changed: str) -> Settings:
         "approvers": str(keys.with_name("approvers")),
         "issuer": ISSUER,
         "log_origin": "gateway.test/log",
+        "log_public": str(keys.with_name("public")),
         "peer_limit": "100000/minute",
         "client_limit": "100000/minute",
         **changed,
@@ -182,7 +183,7 @@ class World:
     def request(self, method: str, path: str, **asked: Any) -> TestResponse:
         """Ask through WSGI; no answer and no line of telemetry may hold a canary."""
         response = self.gateway.flask.test_client().open(path, method=method, **asked)
-        said = response.text + str(response.headers) + self.lines.getvalue()
+        said = response.data.decode(errors="replace") + str(response.headers) + self.lines.getvalue()
         assert CANARY not in said, "a record that nobody may see showed through"
         return response
 

@@ -1,7 +1,7 @@
 """The log's writer: an entry is durable before `append` returns, and sealed into the tree soon after."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -19,6 +19,8 @@ from gateway.audit.heading import Heading
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.audit.openings import Openings
 from gateway.audit.promise import Promised, Promises
+from gateway.audit.public import PublicPart, read
+from gateway.audit.tiles import Disagreement
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.keys import Ring
 from gateway.store import Store
@@ -71,10 +73,16 @@ class Signing:
 
 
 class Log:
-    """One log in the gateway's store: an origin, signing keys, a tree; entries are sealed within `delay` seconds."""
+    """One log in the gateway's store: an origin, signing keys, a tree; entries are sealed within `delay` seconds.
 
-    def __init__(self, store: Store, origin: str, signing: Signing, openings: Openings, delay: int) -> None:
+    What was given out of it is known outside of the store too, in its public part.
+    """
+
+    def __init__(
+        self, store: Store, origin: str, signing: Signing, openings: Openings, public: PublicPart, delay: int
+    ) -> None:
         self._store = store
+        self._public = public
         self._checkpoints = signing.checkpoints
         self._promises = Promises(origin, signing.promises)
         self._openings = openings
@@ -144,6 +152,7 @@ class Log:
             head = connection.execute(sa.select(tables.tree_head).with_for_update(skip_locked=True)).one_or_none()
             if head is None:
                 return 0
+            _refuse_loss(self._public.kept(), head.size)
             # Two steps: of a join, a planner may read the whole log to find the few that wait.
             oldest = sa.select(tables.pending.c.entry_id).order_by(tables.pending.c.since).limit(BATCH)
             waiting = list(connection.scalars(oldest))
@@ -191,9 +200,9 @@ class Log:
     def _sign(self) -> None:
         """Sign the head if it has no checkpoint yet. Two signers of one head write the same note.
 
-        A key signs once the tree tells of it. The first note under a new key is signed by the key before it too:
-        whoever trusts that one learns of the new.
-        From then on a process that does not know the new key signs nothing: the old one alone counts no longer.
+        A key signs once the tree tells of it. The first note under a new key is signed by the key before it too, so
+        that whoever trusts that one learns of the new. From then on a process that does not know the new key signs
+        nothing: the old one alone counts no longer.
         """
         with self._store.transaction() as connection:
             # Locked, so that no note by the old key alone comes after one by the new.
@@ -219,8 +228,20 @@ class Log:
         number: int | None = connection.scalar(told.where(table.c.use == "checkpoint"))
         return min(self._checkpoints.keys) if number is None else number
 
+    def publish(self) -> None:
+        """Give out the newest checkpoint; raise Disagreement where it does not continue what was given out."""
+        self._public.publish(self.checkpoint, self._leaf_hashes)
+
+    def _leaf_hashes(self, begin: int, end: int) -> Iterator[bytes]:
+        table = tables.leaf
+        for first in range(begin, end, BATCH):
+            within = table.c.leaf_index.between(first, min(first + BATCH, end) - 1)
+            with self._store.reading() as connection:
+                page = sa.select(table.c.leaf_hash).where(within).order_by(table.c.leaf_index)
+                yield from connection.scalars(page).all()
+
     def checkpoint(self) -> str:
-        """Return the newest signed checkpoint."""
+        """Return the newest signed checkpoint, whether or not it was given out yet."""
         with self._store.reading() as connection:
             newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
         if newest is None:
@@ -228,29 +249,65 @@ class Log:
         return str(newest.note)
 
     def check(self) -> None:
-        """Refuse to start on a log of another origin, or one whose newest checkpoint this key did not sign.
+        """Refuse to start on a log of another origin or key, and on a store that does not continue what was given out.
 
-        Nothing is sealed or signed before: a strange key would sign its own way in.
+        Nothing is sealed or signed before: a strange key would sign its own way in, a store that lost entries a fork.
         """
+        # First what was given out, then the store: another process may be sealing and publishing.
+        kept = self._public.kept()
+        size = self._check_store()
+        if kept is None:
+            raise ConfigurationError(
+                f"of the log's {size} leaves none is public in GATEWAY_LOG_PUBLIC; 'gateway init' publishes them anew"
+            )
+        try:
+            self._public.check(self.opened(kept))
+        except CheckpointError as error:
+            raise ConfigurationError(f"what is public in GATEWAY_LOG_PUBLIC is not this log's: {error}") from None
+        _refuse_loss(kept, size)
+        self.publish()
+        self.seal_all()
+
+    def check_whole(self) -> None:
+        """Refuse a store that holds less than was given out."""
+        kept = self._public.kept()
+        _refuse_loss(kept, self._check_store())
+
+    def begin(self) -> None:
+        """Check the log, and publish it from the first leaf on where nothing of it is public on this machine."""
+        if self._public.kept() is None:
+            self._check_store()
+            self.seal_all()
+            self._public.begin(self.checkpoint, self._leaf_hashes)
+        else:
+            self.check()
+
+    def _check_store(self) -> int:
+        """Return how many leaves the store holds, if they are this log's."""
         with self._store.transaction() as connection:
-            head = connection.execute(sa.select(tables.tree_head)).one()
+            # In this order: another process may be sealing.
             newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
+            head = connection.execute(sa.select(tables.tree_head)).one()
         if head.origin != self.verifier.origin:
             raise ConfigurationError(f"the store holds the log '{head.origin}', not '{self.verifier.origin}'")
         if newest is None and head.size:
             raise ConfigurationError("the store holds a log whose checkpoints are gone")
         if newest is not None:
             self._check_continues(newest.note, head)
-        self.seal_all()
+        return int(head.size)
 
     def _check_continues(self, note: str, head: sa.Row[Any]) -> None:
         try:
-            checkpoint = self._verifier(self._signer(note)).open(note)
+            checkpoint = self.opened(note)
         except CheckpointError as error:
             raise ConfigurationError(f"the log in the store is not this key's: {error}") from None
         root = Frontier(head.size, head.frontier).root()
         if checkpoint.size > head.size or (checkpoint.size == head.size and checkpoint.root != root):
             raise ConfigurationError("the log in the store does not continue its newest checkpoint")
+
+    def opened(self, note: str) -> Checkpoint:
+        """Verify a note by the log's keys and return its checkpoint; raise CheckpointError."""
+        return self._verifier(self._signer(note)).open(note)
 
     def _signer(self, note: str) -> int:
         """Return the number of the newest key that signed a note; raise CheckpointError where none did."""
@@ -275,3 +332,13 @@ class Log:
         """Return how many entries wait for the sealer."""
         with self._store.reading() as connection:
             return connection.scalar(sa.select(sa.func.count()).select_from(tables.pending)) or 0
+
+
+def _refuse_loss(kept: str | None, size: int) -> None:
+    """Refuse a store that holds less than was given out: what it sealed next would take the places of lost leaves."""
+    given_out = 0 if kept is None else read(kept).size
+    if given_out > size:
+        raise Disagreement(
+            f"a checkpoint of {given_out} leaves was given out, and the store holds {size}: it is an older copy, or "
+            "lost entries; where no newer copy is left, 'gateway audit declare-loss' lets the log go on"
+        )

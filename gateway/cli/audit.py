@@ -1,4 +1,4 @@
-"""`gateway audit`: show the log's leaves, and verify the log."""
+"""`gateway audit`: show the log's leaves, verify the log, and declare what a restored store has lost."""
 
 import json
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ import click
 
 from gateway import app as composition
 from gateway import settings as configuration
+from gateway.audit import loss
 from gateway.audit.show import latest
 from gateway.cli import erasure, recall
 from gateway.cli.officer import by_officer, written_down
@@ -33,6 +34,21 @@ def show(last: int, as_json: bool, by: str) -> None:  # noqa: FBT001 -- click pa
         leaves = latest(opened.store, last)
     for leaf in leaves:
         click.echo(json.dumps(leaf) if as_json else line(leaf))
+
+
+@audit.command("declare-loss")
+@click.option("--because", required=True, help="why entries are lost; kept in the sealed part")
+@by_officer
+def declare_loss(because: str, by: str) -> None:
+    """Let a log go on whose store was restored from an older copy; that entries were lost stays in the log for ever.
+
+    The leaves that the store lacks keep their places, by the hashes that are public in GATEWAY_LOG_PUBLIC. Run it on
+    the machine whose public checkpoint covers the most leaves, over the newest copy of the store that is left.
+    """
+    with composition.open_log(configuration.read()) as opened:
+        opened.store.check()
+        declared = loss.declare(opened.store, opened.log, opened.public, because, by, composition.now())
+    click.echo(f"Declared: the entries of leaves {declared.first} to {declared.last} are lost; their hashes stay.")
 
 
 def line(leaf: Mapping[str, Any]) -> str:

@@ -17,7 +17,6 @@ from gateway.erasure import holds
 from gateway.erasure import order as orders
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.identity.clients import Clients
-from gateway.opaque import Ids
 
 _MOST = 10**18 - 1
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -134,7 +133,7 @@ def enact_(file: Path, signatures: tuple[Path, ...], days: int, by: str) -> None
     asked = erasing.Enactment(_read(file), [_read(path).decode("ascii", "replace") for path in signatures], by, days)
     trusted = approvers.read(settings.approvers)
     with composition.open_log(settings) as opened:
-        done = erasing.enact(opened.log, opened.openings, Ids(opened.keys.ids), trusted, asked, composition.now())
+        done = erasing.enact(opened.log, opened.openings, opened.ids, trusted, asked, composition.now())
         opened.log.seal_all()
         clients = Clients(opened.store).all()
         database = _wiped(opened)

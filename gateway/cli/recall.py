@@ -15,7 +15,6 @@ from gateway.cli.officer import by_officer, written_down
 from gateway.erasure import recall as recalls
 from gateway.identity.clients import Client, Clients
 from gateway.notices import KINDS, Copy, Notice, Notices
-from gateway.opaque import Ids
 from gateway.policy.bundle import load
 
 
@@ -61,7 +60,7 @@ def recall(of: tuple[str, int], kind: str, because: str, days: int, by: str) -> 
     resource, key = of
     asked = recalls.Recall(resource, key, kind, because, by, days)
     with composition.open_log(settings) as opened:
-        done = recalls.recall(opened.log, opened.openings, Ids(opened.keys.ids), asked, composition.now())
+        done = recalls.recall(opened.log, opened.openings, opened.ids, asked, composition.now())
         opened.log.seal_all()
         clients = Clients(opened.store).all()
     tell_owed(done.owed, kind, done.due, clients)

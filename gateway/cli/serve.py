@@ -26,7 +26,7 @@ PATIENCE = 10
 
 @click.command()
 def init() -> None:
-    """Make the keys and the store's tables, where they do not exist yet."""
+    """Make the keys, the store's tables and the log's public part, where they do not exist yet."""
     settings = configuration.read()
     composition.prepare(settings)
     with composition.open_log(settings) as opened:

@@ -38,6 +38,14 @@ def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, thro
     def search(resource: str) -> Response:
         return road.walk("read", lambda: partial(custodian.disclose, parse.search(request, resource)))
 
+    @api.get("/entries/<identifier>")
+    def receipt(identifier: str) -> Response:
+        def read() -> Ask:
+            parse.nothing(request)
+            return partial(custodian.receipt, identifier)
+
+        return road.walk("receipt", read)
+
     @api.get("/notices")
     def owed() -> Response:
         def read() -> Ask:

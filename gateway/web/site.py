@@ -7,7 +7,7 @@ from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from gateway.audit.log import Log
+from gateway.audit.public import PublicPart
 from gateway.disclosure import Custodian
 from gateway.errors import Code, Malformed, NotFound, Refusal, Unavailable
 from gateway.identity.tokens import AccessTokens, Assertions
@@ -27,7 +27,7 @@ def build(
     notices: Notices,
     assertions: Assertions,
     tokens: AccessTokens,
-    log: Log,
+    public: PublicPart,
     telemetry: Telemetry,
     readiness: Readiness,
 ) -> Flask:
@@ -40,7 +40,7 @@ def build(
     throttle = Throttle(app, settings)
     app.register_blueprint(api.blueprint(custodian, notices, tokens, throttle))
     app.register_blueprint(oauth.blueprint(app, settings, custodian, assertions, tokens))
-    app.register_blueprint(operations.blueprint(telemetry, log, readiness))
+    app.register_blueprint(operations.blueprint(telemetry, public, readiness))
     _handle_errors(app, custodian, telemetry, throttle)
     _finish(app, telemetry)
     if settings.trusted_proxies:
@@ -95,7 +95,8 @@ def _refusal(error: HTTPException) -> Refusal:
 def _finish(app: Flask, telemetry: Telemetry) -> None:
     @app.after_request
     def finish(response: Response) -> Response:
-        response.headers["Cache-Control"] = "no-store"
+        # Tiles alone have said otherwise.
+        response.headers.setdefault("Cache-Control", "no-store")
         response.headers["X-Content-Type-Options"] = "nosniff"
         telemetry.request(
             RequestLine(

@@ -71,6 +71,7 @@ def shell(sqlite_arrests: str, tmp_path: Path) -> Shell:
         "approvers": str(tmp_path / "approvers"),
         "issuer": "http://127.0.0.1:8000",
         "log_origin": "commands.gateway.test/log",
+        "log_public": str(tmp_path / "public"),
         "bind": f"127.0.0.1:{servers.free_port()}",
     }
     settings = read(environment(given))

@@ -88,6 +88,7 @@ def settings(postgres: Postgres, valkey: str, tmp_path: Path) -> Iterator[dict[s
         "approvers": str(tmp_path / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",
         "log_origin": "live.gateway.test/log",
+        "log_public": str(tmp_path / "public"),
         "bind": f"127.0.0.1:{port}",
         "workers": "2",
         "limiter_storage": valkey,

@@ -274,7 +274,7 @@ def test_the_program_tells_that_a_log_is_of_another_key(
     chosen = settings(databases, _other_key(tmp_path / "keys"))
     given = {
         name: getattr(chosen, name)
-        for name in ("arrest_url", "store_url", "keys", "keys_passphrase", "issuer", "log_origin")
+        for name in ("arrest_url", "store_url", "keys", "keys_passphrase", "issuer", "log_origin", "log_public")
     }
     environment = {f"GATEWAY_{name.upper()}": str(value) for name, value in given.items()}
     done = subprocess.run(

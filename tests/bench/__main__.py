@@ -156,6 +156,7 @@ def _settings(root: Path, records: str, store: str, valkey: str, port: int) -> d
         "approvers": str(root / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",
         "log_origin": "bench.test/log",
+        "log_public": str(root / "public"),
         "bind": f"127.0.0.1:{port}",
         "workers": "2",
         "limiter_storage": valkey,

@@ -28,6 +28,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "approvers": str(directory / "approvers"),
         "issuer": "http://127.0.0.1:8000",
         "log_origin": "commands.gateway.test/log",
+        "log_public": str(directory / "public"),
     }
     assert "100 arrests" in done(["seed", "--url", given["arrest_url"], "--arrests", "100"], given)
     assert "commands.gateway.test/log+" in done(["init"], given)

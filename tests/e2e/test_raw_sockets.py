@@ -34,6 +34,7 @@ def server(sqlite_arrests: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "approvers": str(directory / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",
         "log_origin": "raw.gateway.test/log",
+        "log_public": str(directory / "public"),
         "bind": f"127.0.0.1:{port}",
         "threads": "2",
     }

@@ -60,6 +60,7 @@ def settings(
         "approvers": str(tmp_path / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",
         "log_origin": "e2e.gateway.test/log",
+        "log_public": str(tmp_path / "public"),
         "bind": f"127.0.0.1:{port}",
         "workers": "2",
         "threads": "4",

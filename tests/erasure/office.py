@@ -20,11 +20,11 @@ from gateway.erasure import erase, holds, order, recall
 from gateway.erasure.erase import Enactment, Erased
 from gateway.erasure.recall import Recall, Recalled
 from gateway.notices import Copy, Notice, Notices
-from gateway.opaque import Holder, Ids
+from gateway.opaque import Holder
 from gateway.settings import Settings
+from gateway.verifier.verdict import Verified
 from tests import world
-from tests.audit import logs
-from tests.keys.city import Machine
+from tests.audit.logs import verify
 from tests.world import Asker, World
 
 ALICE, BOB = world.SIGNERS
@@ -53,7 +53,7 @@ class Office:
         """Recall an arrest."""
         with self.log() as log:
             asked = Recall("arrests", key, kind, "For a test.", BY, days)
-            return recall.recall(log.log, log.openings, Ids(log.keys.ids), asked, composition.now())
+            return recall.recall(log.log, log.openings, log.ids, asked, composition.now())
 
     def notices(self) -> list[Notice]:
         """Return all notices."""
@@ -80,23 +80,25 @@ class Office:
         trusted = approvers.read(self.settings.approvers)
         with self.log() as log:
             asked = Enactment(content, signatures, BY, 10)
-            return erase.enact(log.log, log.openings, Ids(log.keys.ids), trusted, asked, now or composition.now())
+            return erase.enact(log.log, log.openings, log.ids, trusted, asked, now or composition.now())
 
     def erase(self, key: int) -> Erased:
         """Erase a person, as two approvers order."""
         content = self.order(key)
         return self.enact(content, signed_by(content, ALICE, BOB))
 
-    def verify(self, against: str | None = None) -> tuple[str, int]:
-        """Seal and verify the log, as a stranger and as its owner; return its checkpoint, and how many are erased."""
+    def verify(self, against: str | None = None) -> Verified:
+        """Seal and verify the whole log with all keys."""
         with self.log() as log:
             log.log.seal_all()
-            verified = logs.verify(log.store, log.log, against)
-            return verified.note, sealed.check(log.store, log.openings)
+            verified = verify(log.store, log.log, against)
+            sealed.check(log.store, log.openings)
+            return verified
 
-    def rotate(self, use: str) -> None:
-        """Rotate a key, as an officer does."""
-        Machine(self.settings).rotate(use)
+    def erased(self) -> int:
+        """Count the openings that are erased, and check all others."""
+        with self.log() as log:
+            return sealed.check(log.store, log.openings)
 
     def about(self, key: int) -> list[str]:
         """Search the index for a person, under every key of it; return the entries found."""
@@ -121,7 +123,7 @@ class Office:
     def key(self, asker: Asker, identifier: str) -> int:
         """Return the arrest for which a client holds an id."""
         with self.log() as log:
-            found = Ids(log.keys.ids).reveal(identifier, Holder(asker.id, asker.purpose, "arrests"))
+            found = log.ids.reveal(identifier, Holder(asker.id, asker.purpose, "arrests"))
         assert found is not None
         return found
 

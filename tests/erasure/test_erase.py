@@ -17,18 +17,20 @@ from gateway.errors import ConfigurationError
 from tests.conftest import MakeWorld
 from tests.erasure.conftest import City
 from tests.erasure.office import ALICE, BOB, BY, REFERENCE, at, make, owed, signed_by
+from tests.keys.city import Machine
 
 
 def test_nothing_is_found_of_the_person_and_the_tree_verifies(city: City) -> None:
     """A search finds nothing; the log continues the checkpoint from before, and counts what was erased."""
     city.alone(city.ice)
     city.among_others(city.fbi)
-    note, before = city.office.verify()
+    before = city.office.verify()
     assert len(city.office.about(city.person)) > 0
+    assert city.office.erased() == 0
     done = city.office.erase(city.person)
-    _, after = city.office.verify(note)
+    city.office.verify(before.note)
     assert city.office.about(city.person) == []
-    assert (before, after) == (0, done.openings)
+    assert city.office.erased() == done.openings > 0
 
 
 def test_other_persons_of_the_same_entries_stay(city: City) -> None:
@@ -111,7 +113,7 @@ def test_what_was_indexed_under_an_older_key_is_erased_too(make_world: MakeWorld
     """The index key has been rotated between two disclosures, and the openings key as well."""
     city.alone(city.ice)
     for use in ("index", "openings"):
-        city.office.rotate(use)
+        Machine(city.world.settings).rotate(use)
     city.ice.world = make_world(rehearsal_day="2009-01-01")
     city.alone(city.ice)
     assert len(city.office.about(city.person)) == 2 * len(city.arrests)
@@ -226,10 +228,11 @@ def test_a_hold_on_another_person_stops_nothing(city: City) -> None:
     assert city.office.about(city.person) == []
 
 
-def test_a_hold_stands_when_the_index_key_is_rotated(city: City) -> None:
+def test_a_hold_stands_when_the_index_key_is_rotated(make_world: MakeWorld, city: City) -> None:
     """It is found under the older key."""
     city.office.hold(city.person)
-    city.office.rotate("index")
+    Machine(city.world.settings).rotate("index")
+    make_world(rehearsal_day="2009-01-01")
     with pytest.raises(OrderError, match="legal hold"):
         city.office.erase(city.person)
 

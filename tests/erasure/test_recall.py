@@ -8,6 +8,7 @@ from gateway import app as composition
 from gateway.notices import Notices
 from tests.conftest import MakeWorld
 from tests.erasure.office import BY, Office, acknowledge, make, owed
+from tests.keys.city import Machine
 from tests.world import Asker, World
 
 LATER = "2009-01-01"
@@ -54,7 +55,7 @@ def test_a_notice_names_the_ids_of_before_a_rotation_too(make_world: MakeWorld) 
     asker = world.asker()
     office = make(world)
     old = asker.records({"limit": 1})[0]["id"]
-    office.rotate("ids")
+    Machine(world.settings).rotate("ids")
     asker.world = make_world(rehearsal_day=LATER)
     new = asker.records({"limit": 1})[0]["id"]
     assert new != old

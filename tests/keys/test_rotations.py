@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,8 +12,12 @@ from gateway import keys as key_files
 from gateway import tables
 from gateway.audit.checkpoint import CheckpointError, Verifier, signers
 from gateway.audit.entry import Entry, officer
+from gateway.audit.export import export, opens_all
 from gateway.audit.openings import Sealed
 from gateway.keys import USES, Keys
+from gateway.verifier.evidence import Evidence
+from gateway.verifier.note import read_log_key
+from gateway.verifier.verify import verify
 from tests.conftest import MakeWorld
 from tests.keys.city import DAY, Machine
 from tests.world import World
@@ -229,6 +234,29 @@ def test_a_process_with_the_old_key_signs_until_the_new_one_has(handed_over: tup
     machine.run("audit", "show")
     after = machine.notes()[len(notes) :]
     assert [by(world, note) for note in after] == [[2]]
+
+
+def test_the_first_public_key_verifies_all_that_came_since(
+    served: World, make_world: MakeWorld, tmp_path: Path
+) -> None:
+    """An auditor with the key of the first day follows every rotation by the log alone, promises of each key too."""
+    asker = served.asker()
+    vkey = served.gateway.log.verifier.vkey()
+    promises = [asker.search({"limit": 1}).headers["Log-Promise"]]
+    for _ in range(2):
+        machine = rotated(asker.world, "checkpoint", "promise")
+        asker.world = make_world(rehearsal_day=DAY)
+        promises.append(asker.search({"limit": 1}).headers["Log-Promise"])
+        asker.world.leaves()
+        _append(asker.world)
+    machine.retire("checkpoint", 1)
+    machine.retire("promise", 1)
+    with composition.open_log(machine.settings) as opened:
+        size = export(opened.store, opened.log.verifier.origin, tmp_path / "log", opens_all(opened.openings))
+    trusted = (read_log_key(vkey),)
+    found = verify(tmp_path / "log", trusted, Evidence(promises=tuple(promises)), composition.now())
+    assert (found.size, found.remarks) == (size, ())
+    assert by(asker.world, machine.notes()[-1]) == [3]
 
 
 # --- key use ------------------------------------------------------------------------------------------------

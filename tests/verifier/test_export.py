@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway import keys as key_files
 from gateway import tables
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.export import export, opens_all
@@ -19,9 +18,8 @@ from gateway.verifier.verify import verify
 from tests.audit import logs
 from tests.audit.logs import OpenLog
 from tests.conftest import MakeWorld
-from tests.verifier import writer
 from tests.verifier.reading import NOW
-from tests.world import Databases, passphrase
+from tests.world import Databases
 
 
 @pytest.fixture
@@ -117,12 +115,9 @@ def test_what_was_lost_is_exported_by_its_hash(log: OpenLog, tmp_path: Path) -> 
     assert [(loss.first, loss.last) for loss in _verify(log, tmp_path / "declared").losses] == [(index, index)]
 
 
-def test_a_promise_of_the_gateway_is_evidence(log: OpenLog, keys: Path, tmp_path: Path) -> None:
+def test_a_promise_of_the_gateway_is_evidence(log: OpenLog, tmp_path: Path) -> None:
     """A promise that the gateway signed is checked with the promise key that its log names."""
-    key = key_files.read(keys, passphrase(keys)).promise.keys[1]
-    public = writer.b64(writer.public(key))
-    named: list[Json] = [{"use": "promise", "number": 1, "id": key_files.thumbprint(key), "public": public}]
-    first = log.log.append(Entry("key-rotate", "permit", "done", NOW, None, {"keys": named}))
+    first = log.log.append(_entry())
     log.seal()
     waits = log.log.append(_entry())
     export(log.store, log.log.verifier.origin, tmp_path / "log")

@@ -312,6 +312,7 @@ GOOD = {
     "GATEWAY_APPROVERS": "/etc/gateway/approvers",
     "GATEWAY_ISSUER": "https://arrests.example",
     "GATEWAY_LOG_ORIGIN": "arrests.example/log",
+    "GATEWAY_LOG_PUBLIC": "/var/lib/gateway/public",
 }
 
 

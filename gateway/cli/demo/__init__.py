@@ -119,6 +119,7 @@ def _settings(directory: Path, port: int, policies: Path, client_limit: str) -> 
         "APPROVERS": str(directory / "allowed_signers"),
         "ISSUER": f"http://{HOST}:{port}",
         "LOG_ORIGIN": "demo.arrest-gateway.example/log",
+        "LOG_PUBLIC": str(directory / "public"),
         "BIND": f"{HOST}:{port}",
         "CLIENT_LIMIT": client_limit,
         "REHEARSAL_DAY": DAY.isoformat(),
