@@ -134,9 +134,11 @@ leaf = Table(
     Column("purpose", sa.String(60)),
     Column("decision", sa.String(10)),
     Column("outcome", sa.String(60)),
-    sa.Index("leaf_time", "time"),
-    sa.Index("leaf_client", "client", "time"),
-    sa.Index("leaf_action", "action", "time"),
+    # Searches page in the order of time, and of the index where times are equal.
+    sa.Index("leaf_time", "time", "leaf_index"),
+    sa.Index("leaf_client", "client", "time", "leaf_index"),
+    sa.Index("leaf_agency", "agency", "time", "leaf_index"),
+    sa.Index("leaf_action", "action", "time", "leaf_index"),
 )
 
 tree_head = Table(

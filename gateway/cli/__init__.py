@@ -4,7 +4,23 @@ import sys
 
 import click
 
-from gateway.cli import agreement, audit, client, demo, diff, explain, instrument, plan, policy, seed, serve, trial
+from gateway.cli import (
+    accounting,
+    agreement,
+    audit,
+    client,
+    demo,
+    diff,
+    explain,
+    instrument,
+    plan,
+    policy,
+    search,
+    seed,
+    serve,
+    sight,
+    trial,
+)
 from gateway.cli.activation import COMMANDS
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.strict_yaml import FileError
@@ -35,6 +51,8 @@ def program() -> None:
 
 for command in (explain.command, trial.test, diff.command, plan.command, *COMMANDS):
     policy.policy.add_command(command)
+for command in (search.search, sight.show, sight.explain, accounting.account):
+    audit.audit.add_command(command)
 for command in (
     serve.init,
     serve.serve,

@@ -1,6 +1,5 @@
-"""`gateway audit`: show the log's leaves, and verify the log."""
+"""`gateway audit`: verify the log; how a leaf is told in a line."""
 
-import json
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -13,28 +12,13 @@ from rich.progress import Progress, TaskID
 
 from gateway import app as composition
 from gateway import settings as configuration
-from gateway.audit.show import latest
 from gateway.audit.verify import VerificationError, Verified
 from gateway.audit.verify import verify as verify_log
-from gateway.cli.officer import by_officer, written_down
 
 
 @click.group()
 def audit() -> None:
-    """Show and verify the log."""
-
-
-@audit.command()
-@click.option("--last", type=click.IntRange(1, 10_000), default=20, show_default=True, help="how many leaves")
-@click.option("--json", "as_json", is_flag=True, help="whole leaves, one JSON object a line")
-@by_officer
-def show(last: int, as_json: bool, by: str) -> None:  # noqa: FBT001 -- click passes it by name
-    """Show the newest leaves; that they were shown is in the log as well. Nothing sealed is opened."""
-    with composition.open_log(configuration.read()) as opened:
-        written_down(opened.log, "audit-show", by, {"last": last})
-        leaves = latest(opened.store, last)
-    for leaf in leaves:
-        click.echo(json.dumps(leaf) if as_json else line(leaf))
+    """Search, show, explain and verify the log; account for disclosures."""
 
 
 @audit.command()
