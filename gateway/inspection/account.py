@@ -30,8 +30,8 @@ class Disclosed:
     """One disclosure: its date, its nature, its purpose, its recipient, and what it stood on.
 
     The fields are those of the view that the question asked for; `varying` ones were shown, masked or withheld as the
-    record was. `searched_by` are those by which the record was found or put in order, and told by that. `chosen` is False
-    the question was erased: then they are the view's, at most.
+    record was. By `searched_by` the record was found or put in order, which tells of them too. `chosen` is False where
+    the question was erased: then the fields are the view's, at most.
     """
 
     entry: str

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import sqlalchemy as sa
 
 from gateway import tables
@@ -14,6 +15,7 @@ from gateway.audit import entry as entries
 from gateway.audit.openings import Openings
 from gateway.canonical import Json
 from gateway.errors import ConfigurationError
+from gateway.store import Store
 
 # The words of a leaf that stand beside its hash, each with its column.
 WORDS = ("client", "agency", "purpose", "decision", "outcome", "action")
@@ -152,8 +154,8 @@ def check_span(criteria: Sequence[Criterion]) -> None:
         raise ConfigurationError("nothing lies between --from and --until: the second is exclusive")
 
 
-def conditions(criteria: Sequence[Criterion], openings: Openings) -> list[sa.ColumnElement[bool]]:
-    """Return what of the criteria the store can judge; the rest is asked of each leaf (`holds`)."""
+def conditions(criteria: Sequence[Criterion], openings: Openings, store: Store) -> list[sa.ColumnElement[bool]]:
+    """Return what of the criteria the store can judge; the rest is asked of each leaf that is left (`holds`)."""
     leaf, opening = tables.leaf, tables.opening
     found: list[sa.ColumnElement[bool]] = []
     for criterion in criteria:
@@ -168,9 +170,17 @@ def conditions(criteria: Sequence[Criterion], openings: Openings) -> list[sa.Col
                 column = opening.c.record if name.startswith("record:") else opening.c.about
                 about = sa.select(opening.c.entry_id).where(column.in_(openings.indexes_of(name)))
                 found.append(leaf.c.entry_id.in_(about))
-            case Ruled() | Touched():
-                pass
+            case Ruled(word) | Touched(word):
+                found.append(_holds_bytes(msgspec.json.encode(word), store))
     return found
+
+
+def _holds_bytes(word: bytes, store: Store) -> sa.ColumnElement[bool]:
+    """Ask for leaves whose bytes hold a word, as JSON writes it."""
+    content = tables.entry.c.leaf
+    if store.sqlite:
+        return sa.func.instr(content, word) > 0
+    return sa.func.position(sa.literal(word, sa.LargeBinary).op("IN")(content)) > 0
 
 
 def told(criterion: Word | Ruled | Touched | Since | Before) -> tuple[str, Json]:

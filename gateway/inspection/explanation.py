@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import zip_longest
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.activation.statement import StatementError
@@ -97,8 +96,9 @@ def _in_force(inspector: Inspector, leaf: dict[str, Any]) -> Iterator[str]:
     at = datetime.fromisoformat(leaf["time"])
     # Clocks of machines differ a little, and a process follows a statement within its time.
     turns = inspector.register.history().turns(at + _LAG)
-    ends = [turn.since for turn in turns[1:]]
-    in_force = [turn.bundle for turn, end in zip_longest(turns, ends) if end is None or end > at - _LAG]
+    ends = (*(turn.since for turn in turns[1:]), datetime.max.replace(tzinfo=UTC))
+    spans = zip(turns, ends, strict=False)  # of no turns there is no end
+    in_force = [turn.bundle for turn, end in spans if turn.since <= at + _LAG and end > at - _LAG]
     if leaf["bundle"] not in in_force:
         yield "bundle: by the statements another bundle was in force at that time"
 

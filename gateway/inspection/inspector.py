@@ -63,8 +63,10 @@ class Inspector:
         return self.register.bundle(turns[-1].bundle)
 
 
-def decoded(leaf: bytes, which: str) -> dict[str, Any]:
-    """Read a leaf from the store; raise ConfigurationError for what can't have been written by the log."""
+def decoded(leaf: bytes | None, which: str) -> dict[str, Any]:
+    """Read a leaf from the store; raise ConfigurationError for one that is gone, or no leaf."""
+    if leaf is None:
+        raise ConfigurationError(f"the entry {which} is gone from the store: run 'gateway audit verify'")
     try:
         return msgspec.json.decode(leaf, type=dict[str, Any])
     except msgspec.DecodeError:

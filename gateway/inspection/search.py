@@ -1,6 +1,7 @@
 """Searches the log's leaves, the newest first, a page at a time; that it was searched, and by what, is an entry."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -63,9 +64,10 @@ def search(inspector: Inspector, criteria: Sequence[Criterion], page: Page, reas
     if reason is None and any(isinstance(each, About) for each in criteria):
         raise ConfigurationError("whoever searches by person, officer or record must say why (--because)")
     waiting = inspector.log.unsealed()
-    matching = list(islice(_matching(inspector, criteria, page), page.limit + 1))
-    leaves = tuple(matching[: page.limit])
-    following = leaves[-1][0] if len(matching) > page.limit else None
+    with closing(_matching(inspector, criteria, page)) as matching:
+        first = list(islice(matching, page.limit + 1))
+    leaves = tuple(first[: page.limit])
+    following = leaves[-1][0] if len(first) > page.limit else None
     unknown = () if leaves else tuple(_unknown(inspector, criteria))
     openings = _openings(inspector, criteria, unknown, reason)
     facts = {name: value for name, value in _spoken(criteria) if name not in unknown}
@@ -82,27 +84,33 @@ def search(inspector: Inspector, criteria: Sequence[Criterion], page: Page, reas
     return Found(leaves, following, waiting, hints)
 
 
-def _matching(inspector: Inspector, criteria: Sequence[Criterion], page: Page) -> Iterator[tuple[int, dict[str, Any]]]:
+def _matching(inspector: Inspector, criteria: Sequence[Criterion], page: Page) -> Generator[tuple[int, dict[str, Any]]]:
     """Yield the leaves that meet all criteria, by index."""
     looked_into = [each for each in criteria if isinstance(each, Ruled | Touched)]
     chunk = _CHUNK if looked_into else page.limit + 1
     with inspector.store.reading() as connection:
-        leaf = tables.leaf
+        leaf, entry = tables.leaf, tables.entry
         order = sa.tuple_(leaf.c.time, leaf.c.leaf_index)
+        newest_first = (leaf.c.time.desc(), leaf.c.leaf_index.desc())
         chosen = (
-            sa.select(leaf.c.leaf_index, leaf.c.time, tables.entry.c.leaf)
-            .join(tables.entry, tables.entry.c.entry_id == leaf.c.entry_id)
-            .where(*conditions(criteria, inspector.openings))
-            .order_by(leaf.c.time.desc(), leaf.c.leaf_index.desc())
+            sa.select(leaf.c.leaf_index, leaf.c.time, leaf.c.entry_id)
+            .where(leaf.c.entry_id.is_not(None), *conditions(criteria, inspector.openings, inspector.store))
+            .order_by(*newest_first)
             .limit(chunk)
         )
+        if looked_into:
+            chosen = chosen.join(entry, entry.c.entry_id == leaf.c.entry_id)
         position = None if page.after is None else (_time(connection, page.after), page.after)
         while True:
-            rows = connection.execute(chosen if position is None else chosen.where(order < position)).all()
+            # Only what is on the page is read in full: of a person who was often shown, that is a fraction.
+            places = (chosen if position is None else chosen.where(order < position)).subquery()
+            read = sa.select(places.c.leaf_index, places.c.time, entry.c.leaf)
+            read = read.outerjoin(entry, entry.c.entry_id == places.c.entry_id)
+            rows = connection.execute(read.order_by(places.c.time.desc(), places.c.leaf_index.desc())).all()
             for row in rows:
-                read = decoded(row.leaf, f"of leaf {row.leaf_index}")
-                if all(each.holds(read) for each in looked_into):
-                    yield row.leaf_index, read
+                told_by = decoded(row.leaf, f"of leaf {row.leaf_index}")
+                if all(each.holds(told_by) for each in looked_into):
+                    yield row.leaf_index, told_by
             if len(rows) < chunk:
                 return
             position = (rows[-1].time, rows[-1].leaf_index)
