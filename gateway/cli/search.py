@@ -126,9 +126,12 @@ def _as_table(found: Found) -> None:
         for index, leaf in found.leaves:
             say(f"{index} {line(leaf)}")
         return
-    table = Table(*_TABLE, box=None)
+    table = Table(box=None)
+    for name in _TABLE:
+        table.add_column(name, overflow="fold")
     for index, leaf in found.leaves:
-        table.add_row(*(Text(plain(str(_cell(name, index, leaf)))) for name in _TABLE))
+        short = {**leaf, "id": leaf["id"][:8], "time": leaf["time"][:19]}
+        table.add_row(*(Text(plain(str(_cell(name, index, short)))) for name in _TABLE))
     Console().print(table)
 
 

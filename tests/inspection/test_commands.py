@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from io import StringIO
 
 import pytest
@@ -196,7 +197,34 @@ def test_a_reader_who_leaves_is_no_failure(run: Run, world: World) -> None:
     assert said == b""
 
 
-def test_an_entry_that_differs_ends_with_one(run: Run, entry: str) -> None:
-    """As scripts need it; the same ends with 0."""
+def test_a_terminal_gets_a_table(run: Run, world: World, entry: str) -> None:
+    """With a head, an entry a row, and names as they are written: no markup in them is obeyed."""
+    del run
+    world.asker("markup", "[b]X", mission="criminal-investigation").search()
+    world.gateway.log.seal_all()
+    leader, follower = os.openpty()
+    command = servers.program("audit", "search", "--action", "read")
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environment(world), "TERM": "dumb"},
+        stdout=follower,
+        stderr=subprocess.DEVNULL,
+        cwd=servers.ROOT,
+    )
+    os.close(follower)
+    told = b""
+    with suppress(OSError):  # so a terminal says that nobody writes to it any more
+        while read := os.read(leader, 65536):
+            told += read
+    os.close(leader)
+    assert process.wait(60) == 0
+    head, *rows = told.decode().splitlines()
+    assert head.split() == ["index", "id", "time", "agency", "action", "outcome", "purpose", "records"]
+    assert any(entry[:8] in row and "disclose" in row for row in rows)
+    assert any("[b]X" in row for row in rows)
+
+
+def test_an_entry_that_is_the_same_ends_well(run: Run, entry: str) -> None:
+    """In words, and as scripts need it."""
     assert json.loads(run("explain", entry, "--json").stdout)["verdict"] == "same"
     assert "What decided\n" in run("explain", entry).stdout
