@@ -1,14 +1,15 @@
--- The roles of the gateway on PostgreSQL. Run with psql as a superuser, once for the arrest database and once for the
--- store, with the variables that each part needs:
+-- The roles of the gateway on PostgreSQL. Run with psql as a superuser, once for the arrest database, once for the store,
+-- and once for the auditors of that store, with the variables that each part needs:
 --
 --   psql -v part=arrests -v database=arrests -v reader=gateway_reader -f deploy/roles.sql arrests
 --   psql -v part=store   -v database=gateway -v writer=gateway_writer -f deploy/roles.sql gateway
+--   psql -v part=auditor -v database=gateway -v auditor=gateway_auditor -f deploy/roles.sql gateway
 --
 -- Passwords are set apart (\password), so that none stands in a file. `gateway init` makes the store's tables as their
--- owner; run the second part after it. The writer is not their owner: it can add to the log and never change it.
+-- owner; run the other parts after it. The writer is not their owner: it can add to the log and never change it.
 
 \set ON_ERROR_STOP on
-SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store \gset
+SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store, :'part' = 'auditor' AS auditing \gset
 
 \if :arrests
     -- The reader may SELECT and nothing else, and can't turn its read-only transactions off for good: it owns nothing.
@@ -44,4 +45,17 @@ SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store \gset
     GRANT SELECT ON bundle, statement TO :"writer";
     -- Settling a budget locks the agreement's row, which PostgreSQL allows only to who may change some column of it.
     GRANT SELECT, UPDATE (version) ON agreement TO :"writer";
+\endif
+
+\if :auditing
+    -- Auditors read the log and what it stands on, and add entries of what they did; the gateway seals them. They neither
+    -- change nor seal anything, and see no client's key, no instrument, no budget.
+    CREATE ROLE :"auditor" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS;
+    ALTER ROLE :"auditor" SET synchronous_commit = on;
+    ALTER ROLE :"auditor" SET idle_in_transaction_session_timeout = '10s';
+    GRANT CONNECT ON DATABASE :"database" TO :"auditor";
+    GRANT USAGE ON SCHEMA public TO :"auditor";
+    GRANT SELECT, INSERT ON entry, opening, pending TO :"auditor";
+    GRANT SELECT ON leaf, checkpoint, tree_head, key_record TO :"auditor";
+    GRANT SELECT ON schema_version, bundle, statement, agreement TO :"auditor";
 \endif

@@ -32,6 +32,7 @@ from gateway.disclosure import Custodian
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.identity.clients import Clients
 from gateway.identity.tokens import AccessTokens, Assertions
+from gateway.inspection.inspector import Inspector
 from gateway.instruments import Instruments
 from gateway.keys import KeyFile, Keys
 from gateway.notices import Notices
@@ -134,6 +135,15 @@ def open_register(settings: Settings, clock: Clock = now) -> Iterator[Register]:
     """Open the register of statements for a block."""
     with open_log(settings) as opened:
         yield Register(opened.store, opened.log, clock)
+
+
+@contextmanager
+def open_inspection(settings: Settings, officer: str, clock: Clock = now) -> Iterator[Inspector]:
+    """Open the log to an auditor for a block; the store's role needs to add entries, and no more."""
+    with open_log(settings) as opened:
+        opened.store.check()
+        register = Register(opened.store, opened.log, clock)
+        yield Inspector(officer, opened.store, opened.log, opened.openings, register, clock)
 
 
 def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float] = time.monotonic) -> Gateway:

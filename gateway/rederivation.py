@@ -14,7 +14,7 @@ from gateway.policy.decide import applicable
 from gateway.policy.explain import Explanation, explain
 
 # Decided before the bundle is asked, by what the city has agreed or stopped.
-_NOT_BY_THE_BUNDLE = (Code.AGREEMENT_NOT_IN_FORCE, Code.PURPOSE_NOT_AGREED, Code.AGENCY_STOPPED)
+NOT_BY_THE_BUNDLE = (Code.AGREEMENT_NOT_IN_FORCE, Code.PURPOSE_NOT_AGREED, Code.AGENCY_STOPPED)
 _ATTRIBUTES = ("agency", "component", "ori", "mission", "criminal_justice_agency")
 
 Leaf = Mapping[str, Any]
@@ -33,15 +33,20 @@ def rederive(leaf: Leaf, bundle: Bundle) -> Rederived:
     """Decide again for an entry; raise ConfigurationError for one whose decision was not a bundle's."""
     if leaf.get("action") != "read" or "bundle" not in leaf or not {"purpose", "resource"} <= leaf.keys():
         raise ConfigurationError(f"the entry {leaf['id']} is of no decision about a resource: {leaf.get('action')}")
-    if leaf["outcome"] in _NOT_BY_THE_BUNDLE:
+    if leaf["outcome"] in NOT_BY_THE_BUNDLE:
         raise ConfigurationError(f"the entry {leaf['id']} was not decided by a bundle: {leaf['outcome']}")
     day = _day(leaf, bundle)
+    decision, explanation = under(leaf, bundle, day)
+    return Rederived(day, explanation, tuple(_differences(leaf, decision)))
+
+
+def under(leaf: Leaf, bundle: Bundle, day: date) -> tuple[Permit | Deny, Explanation]:
+    """Decide for what an entry says under any bundle that has its resource, on any day of the city."""
     attributes = {name: leaf[name] for name in _ATTRIBUTES}
     occasion = Occasion(Action.READ, leaf["resource"], leaf["purpose"], frozenset(leaf.get("certified", ())), day)
     live = bundle.live(day, frozenset(leaf.get("with", ())))
     decision = compose(applicable(live, attributes), occasion, bundle)
-    explanation = explain(live, attributes, occasion, bundle, None)
-    return Rederived(day, explanation, tuple(_differences(leaf, decision)))
+    return decision, explain(live, attributes, occasion, bundle, None)
 
 
 def _day(leaf: Leaf, bundle: Bundle) -> date:

@@ -56,10 +56,12 @@ def subjects(kind: str, value: Json) -> tuple[str | None, str | None]:
     match kind, value:
         case "officer", str(name):
             return officer(name), None
-        case "record", {"resource": str(resource), "key": str(key), "person": str(whose)}:
+        case "record" | "searched", {"resource": str(resource), "key": str(key), "person": str(whose)}:
             return person(whose), record(resource, key)
-        case "record" | "recalled", {"resource": str(resource), "key": str(key)}:
+        case "record" | "searched" | "recalled", {"resource": str(resource), "key": str(key)}:
             return None, record(resource, key)
+        case "searched", {"officer": str(name)}:
+            return officer(name), None
         case _, {"person": str(whose)}:
             return person(whose), None
         case _, {"entry": str(entry_id)}:

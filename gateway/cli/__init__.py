@@ -5,19 +5,27 @@ import sys
 import click
 
 from gateway.cli import (
+    accounting,
     agreement,
     audit,
     client,
     demo,
     diff,
+    erasure,
     explain,
+    export,
     instrument,
     keys,
     plan,
     policy,
+    recall,
+    report,
+    search,
     seed,
     serve,
+    sight,
     trial,
+    verify,
 )
 from gateway.cli.activation import COMMANDS
 from gateway.errors import ConfigurationError, Unavailable
@@ -50,6 +58,18 @@ def program() -> None:
 for command in (explain.command, trial.test, diff.command, plan.command, *COMMANDS):
     policy.policy.add_command(command)
 for command in (
+    search.search,
+    sight.show,
+    sight.explain,
+    accounting.account,
+    *recall.COMMANDS,
+    *erasure.COMMANDS,
+    export.export,
+    verify.verify,
+    report.extract,
+):
+    audit.audit.add_command(command)
+for command in (
     serve.init,
     serve.serve,
     serve.settings,
@@ -60,6 +80,7 @@ for command in (
     instrument.instrument,
     policy.policy,
     audit.audit,
+    report.report,
     keys.keys,
 ):
     program.add_command(command)

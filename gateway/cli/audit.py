@@ -1,6 +1,5 @@
-"""`gateway audit`: show the log's leaves, verify the log, and declare what a restored store has lost."""
+"""`gateway audit`: verify the log; declare what a restored store has lost; how a leaf is told in a line."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,31 +8,12 @@ import click
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway.audit import loss
-from gateway.audit.show import latest
-from gateway.cli import erasure, recall
-from gateway.cli.officer import by_officer, written_down
-from gateway.cli.verify import verify
+from gateway.cli.officer import by_officer
 
 
 @click.group()
 def audit() -> None:
-    """Show and verify the log."""
-
-
-audit.add_command(verify)
-
-
-@audit.command()
-@click.option("--last", type=click.IntRange(1, 10_000), default=20, show_default=True, help="how many leaves")
-@click.option("--json", "as_json", is_flag=True, help="whole leaves, one JSON object a line")
-@by_officer
-def show(last: int, as_json: bool, by: str) -> None:  # noqa: FBT001 -- click passes it by name
-    """Show the newest leaves; that they were shown is in the log as well. Nothing sealed is opened."""
-    with composition.open_log(configuration.read()) as opened:
-        written_down(opened.log, "audit-show", by, {"last": last})
-        leaves = latest(opened.store, last)
-    for leaf in leaves:
-        click.echo(json.dumps(leaf) if as_json else line(leaf))
+    """Search, show, explain and verify the log; account for disclosures, recall them, and erase by order."""
 
 
 @audit.command("declare-loss")
@@ -74,7 +54,3 @@ def _told(value: object) -> str:
             return " and ".join(map(str, names))
         case _:
             return str(value)
-
-
-for command in (*recall.COMMANDS, *erasure.COMMANDS):
-    audit.add_command(command)

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg
@@ -19,7 +19,7 @@ from gateway.settings import read
 from tests.audit.logs import verify
 from tests.e2e import servers
 from tests.services import Postgres
-from tests.world import POLICIES, agreement, passphrase, prepare, register
+from tests.world import ISSUER, POLICIES, World, agreement, passphrase, prepare, register
 
 ROLES = servers.ROOT / "deploy" / "roles.sql"
 
@@ -166,6 +166,72 @@ def test_the_writer_can_put_no_policy_in_force(settings: dict[str, str], stateme
         assert connection.execute("SELECT count(*) FROM statement, bundle").fetchone() == (1,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement.encode())
+
+
+@pytest.fixture(scope="module")
+def auditing(settings: dict[str, str], postgres: Postgres) -> dict[str, str]:
+    """The settings of an auditor, who has a role of the store and none of the arrest database."""
+    store = str(sa.make_url(settings["store_url"]).database)
+    psql(postgres, store, "part=auditor", f"database={store}", f"auditor=auditor_{store}")
+    own = {"store_url": postgres.url(store, f"auditor_{store}"), "arrest_url": "postgresql://nobody@/nothing"}
+    return settings | own
+
+
+def test_an_auditor_does_all_commands_in_that_role(settings: dict[str, str], auditing: dict[str, str]) -> None:
+    """Search, show, open, explain, account: each ends well, and leaves its entry for the gateway to seal."""
+    changed = {"store_url": _as_owner(settings), "issuer": ISSUER}
+    owner = read({f"GATEWAY_{name.upper()}": value for name, value in (settings | changed).items()})
+    with closing(composition.build(owner)) as gateway:
+        _audit(World(gateway, owner), auditing)
+
+
+def _audit(world: World, auditing: dict[str, str]) -> None:
+    entry = world.asker("audited", "FBI", officer="Officer X").search({"limit": 2}).headers["Log-Entry"]
+    world.gateway.log.seal_all()
+    why = ["--because", "A complaint."]
+    found = audited(auditing, "search", "--client", "audited", "--action", "read", "--format", "ndjson")
+    assert json.loads(found)["id"] == entry
+    opened = audited(auditing, "show", entry, "--open", *why, "--json")
+    person = next(part["value"]["person"] for part in json.loads(opened)["parts"] if part["kind"] == "record")
+    assert entry[:8] in audited(auditing, "search", "--person", person, *why)
+    assert "because A complaint." in audited(auditing, "show", entry)
+    assert "\n  same\n" in audited(auditing, "explain", entry)
+    assert entry in audited(auditing, "account", "--person", person, *why)
+    assert audited(auditing, "show", "--last", "2").count("\n") == 2
+    assert "verified:" in audited(auditing, "verify")
+    actions = [leaf["action"] for leaf in world.leaves()]
+    done = {"audit-search": 2, "audit-open": 1, "audit-show": 3, "audit-account": 1}
+    assert {action: actions.count(action) for action in done} == done
+
+
+def audited(settings: dict[str, str], *arguments: str) -> str:
+    """Run a command as the auditor."""
+    done = servers.run(["audit", *arguments], settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *(f"UPDATE {table} SET entry_id = ''" for table in ("entry", "opening", "pending", "leaf")),
+        *(f"DELETE FROM {table}" for table in ("entry", "opening", "pending", "leaf", "checkpoint", "statement")),
+        *(f"TRUNCATE {table}" for table in ("entry", "opening", "pending")),
+        "UPDATE tree_head SET size = 0",
+        "INSERT INTO leaf (leaf_index, leaf_hash) VALUES (1000000, '')",
+        "INSERT INTO checkpoint VALUES (1000000, '')",
+        "INSERT INTO bundle VALUES ('x', '')",
+        "UPDATE agreement SET state = 'in-force'",
+        *(f"SELECT * FROM {table}" for table in ("client", "instrument", "budget_mark", "assertion", "legal_hold")),
+    ],
+)
+def test_the_auditor_can_add_entries_and_nothing_else(auditing: dict[str, str], statement: str) -> None:
+    """Neither change nor seal what was logged, nor see what the log does not need."""
+    with (
+        psycopg.connect(_libpq(auditing["store_url"]), autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())
 
 
 def _libpq(url: str) -> str:
