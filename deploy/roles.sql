@@ -36,6 +36,9 @@ SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store \gset
     GRANT SELECT, INSERT, DELETE ON pending TO :"writer";
     GRANT SELECT, UPDATE ON tree_head TO :"writer";
     GRANT SELECT, INSERT ON budget_mark TO :"writer";
+    -- How far alerts and the SIEM have read on; and which notices are overdue.
+    GRANT SELECT, INSERT, UPDATE ON forwarded TO :"writer";
+    GRANT SELECT ON notice TO :"writer";
     GRANT SELECT, INSERT, DELETE ON assertion TO :"writer";
     GRANT SELECT ON schema_version, client, instrument TO :"writer";
     -- Statements, and the bundles that they put in force, are the owner's to write: what serves can't choose its policy.

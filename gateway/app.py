@@ -36,6 +36,9 @@ from gateway.records.query import Records
 from gateway.settings import Settings
 from gateway.store import Claim, Store
 from gateway.telemetry import Telemetry
+from gateway.watch import guard as watching
+from gateway.watch.alerts import Alerts
+from gateway.watch.guard import Guard
 from gateway.web import site
 from gateway.web.operations import Readiness
 
@@ -44,7 +47,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A composed gateway; `sealer.start` belongs into the process that serves."""
+    """A composed gateway; `sealer.start` and `guard.start` belong into the process that serves."""
 
     flask: Flask
     sealer: Sealer
@@ -52,9 +55,11 @@ class Gateway:
     store: Store
     log: Log
     claim: Claim | None
+    guard: Guard
 
     def close(self) -> None:
         """Let every connection go, and the place of the only process."""
+        self.guard.close()
         if self.claim is not None:
             self.claim.close()
         self.store.close()
@@ -110,9 +115,11 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
     with ExitStack() as refused:
         keys = key_files.read(settings.keys)
         telemetry = Telemetry()
+        alerts = watching.alerts(settings, telemetry)
         # 1.
         opened = _opened(settings, keys)
         store, log = opened.store, opened.log
+        log.failed = alerts.log_failed
         refused.callback(store.close)
         store.check()
         _started(log.check)
@@ -125,7 +132,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             partial(approvers.read, settings.approvers),
             Watch(
                 partial(_accept, fitting=fitting, log=log, telemetry=telemetry, clock=clock),
-                telemetry.policy_refused,
+                partial(_policy_refused, telemetry, alerts),
                 lambda bundle: telemetry.policy_accepted(bundle.digest),
             ),
             Clocks(clock, monotonic),
@@ -166,7 +173,13 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         refused.pop_all()
         # The policy first: what it waits for, a stop waits for.
         works = (policy.refresh, log.seal_all, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
-        return Gateway(flask, Sealer(works), custodian, store, log, claim)
+        guard = watching.guard(settings, store, alerts, lambda: policy.last.catalogue, clock)
+        return Gateway(flask, Sealer(works), custodian, store, log, claim, guard)
+
+
+def _policy_refused(telemetry: Telemetry, alerts: Alerts, why: str) -> None:
+    telemetry.policy_refused(why)
+    alerts.policy_refused()
 
 
 def _started(check: Callable[[], None]) -> None:

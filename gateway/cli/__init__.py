@@ -4,7 +4,21 @@ import sys
 
 import click
 
-from gateway.cli import agreement, audit, client, demo, diff, explain, instrument, plan, policy, seed, serve, trial
+from gateway.cli import (
+    agreement,
+    audit,
+    client,
+    demo,
+    diff,
+    explain,
+    instrument,
+    plan,
+    policy,
+    review,
+    seed,
+    serve,
+    trial,
+)
 from gateway.cli.activation import COMMANDS
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.strict_yaml import FileError
@@ -35,6 +49,7 @@ def program() -> None:
 
 for command in (explain.command, trial.test, diff.command, plan.command, *COMMANDS):
     policy.policy.add_command(command)
+audit.audit.add_command(review.review)
 for command in (
     serve.init,
     serve.serve,

@@ -78,8 +78,9 @@ def worker(settings: Settings | None = None) -> Flask:
     except (ConfigurationError, FileError) as error:
         click.echo(f"gateway: {error}", err=True)
         sys.exit(Arbiter.WORKER_BOOT_ERROR)
-    gateway.sealer.start()
-    atexit.register(gateway.sealer.stop)
+    for threads in (gateway.sealer, gateway.guard):
+        threads.start()
+        atexit.register(threads.stop)
     return gateway.flask
 
 
