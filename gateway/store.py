@@ -3,7 +3,7 @@
 import fcntl
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -47,6 +47,9 @@ class _Session:
         return True
 
     def close(self) -> None:
+        # The end of a session lets its locks go too, but some time after this returns.
+        with suppress(SQLAlchemyError):
+            self.connection.execute(sa.select(sa.func.pg_advisory_unlock_all()))
         self.connection.close()
 
 
@@ -160,9 +163,9 @@ class Store:
             return _Locked(file)
         try:
             connection = self._autocommit.connect()
-            # The pool would keep the session, and with it the lock.
-            connection.detach()
             if connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_number(name)))):
+                # The pool would keep the session after its end, and with it the lock.
+                connection.detach()
                 return _Session(connection)
             connection.close()
         except SQLAlchemyError as error:

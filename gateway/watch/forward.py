@@ -26,7 +26,7 @@ class Forwarder:
 
         A crash before the place is moved, whether or not the sink has the batch, hands it over again.
         """
-        if self._clock() < self._due:
+        if self._clock() < self._due or not self._tail.claimed():
             return
         leaves = self._tail.next()
         if not leaves:
@@ -38,6 +38,8 @@ class Forwarder:
             self._due = self._clock() + min(2**self._failures, LONGEST)
             why = error.strerror or type(error).__name__
             self._alerts.add(Alert(Kind.SIEM_DOWN, None, {"reason": why, "index": leaves[0].index}))
+            # Another machine may reach it.
+            self._tail.close()
             return
         self._failures, self._due = 0, 0.0
         self._tail.done(leaves)

@@ -61,18 +61,17 @@ def guard(
 ) -> Guard:
     """Compose the watch of a process; an own thread for each of what may have to wait."""
     tail = Tail(store, "alerts", from_now)
-    watch = LeafWatch(store, tail, raised, lambda: identifying(catalogue()))
     overdue = Overdue(store, raised, lambda: catalogue().time_zone, clock)
-    threads = [
-        Sealer((watch.look, lambda: overdue.look() if tail.claimed() else None), "watch"),
-        Sealer((raised.deliver,), "alerts"),
-    ]
+    watch = LeafWatch(store, tail, raised, overdue, lambda: identifying(catalogue()))
+    threads = [Sealer((watch.look,), "watch"), Sealer((raised.deliver,), "alerts")]
     tails = [tail]
     if settings.siem:
         # Another address is another reader, and gets all leaves.
         reader = Tail(store, f"siem-{hashlib.sha256(settings.siem.encode()).hexdigest()[:16]}", from_the_first)
         threads.append(Sealer((Forwarder(reader, sink(settings.siem), raised).forward,), "forwarder"))
         tails.append(reader)
+    for each in tails:
+        each.begin()
     return Guard(tuple(threads), tuple(tails), raised)
 
 

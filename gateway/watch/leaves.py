@@ -14,6 +14,7 @@ from gateway import tables
 from gateway.errors import Code, Unavailable
 from gateway.store import Store
 from gateway.watch.alerts import Alert, Alerts, Kind
+from gateway.watch.overdue import Overdue
 from gateway.watch.tail import Placed, Tail
 
 # A sweep: so many searches of one client by the same identifying field within so many minutes.
@@ -40,18 +41,28 @@ class _Leaf(msgspec.Struct):
 class LeafWatch:
     """Looks at what was sealed since it last looked."""
 
-    def __init__(self, store: Store, tail: Tail, alerts: Alerts, identifying: Callable[[], frozenset[str]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tail: Tail,
+        alerts: Alerts,
+        overdue: Overdue,
+        identifying: Callable[[], frozenset[str]],
+    ) -> None:
         self._store = store
         self._tail = tail
         self._alerts = alerts
+        self._overdue = overdue
         self._identifying = identifying
 
     def look(self) -> None:
         """Raise what there is to raise. A crash before the leaves are done with raises it again."""
         try:
+            if not self._tail.claimed():
+                return
+            self._overdue.look()
+            self._look_for_lag()
             leaves = self._tail.next()
-            if self._tail.claimed():
-                self._look_for_lag()
             for alert in self._told(leaves):
                 self._alerts.add(alert)
             if leaves:

@@ -4,10 +4,12 @@ One process at a time reads for a reader. The place is moved after the reader is
 it gets the same leaves again, and never one too few.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from gateway import tables
@@ -15,6 +17,8 @@ from gateway.errors import Unavailable
 from gateway.store import Claim, Store
 
 BATCH = 500
+# Seconds after which a process asks again for a place that another one has.
+PATIENCE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +51,30 @@ class Tail:
         self._reader = reader
         self._beginning = beginning
         self._claim: Claim | None = None
+        self._asked_again = 0.0
+
+    def begin(self) -> None:
+        """Give a new reader its place; call it before anything happens that the reader must not miss."""
+        insert = sqlite.insert if self._store.sqlite else postgresql.insert
+        with self._store.transaction() as connection:
+            row = {"sink": self._reader, "next_index": self._beginning(connection)}
+            connection.execute(insert(tables.forwarded).values(row).on_conflict_do_nothing())
 
     def claimed(self) -> bool:
         """Whether this process is the one that reads; it takes the place if it is free."""
         if self._claim is not None and not self._claim.held():
             self.close()
-        if self._claim is None:
+        if self._claim is None and time.monotonic() >= self._asked_again:
+            self._asked_again = time.monotonic() + PATIENCE
             self._claim = self._store.claim(f"reader-{self._reader}")
         return self._claim is not None
 
     def next(self) -> tuple[Placed, ...]:
-        """Return the next leaves: a bounded number, none if there are no new ones or another process reads."""
-        if not self.claimed():
-            return ()
+        """Return the next leaves, a bounded number; only for the process that has claimed the reader's place."""
         place = sa.select(tables.forwarded.c.next_index).where(tables.forwarded.c.sink == self._reader)
         with self._store.reading() as connection:
-            at = connection.scalar(place)
-            if at is not None:
-                return tuple(Placed(*row) for row in connection.execute(_NEXT.limit(BATCH), {"at": at}))
-        with self._store.transaction() as connection:
-            row = {"sink": self._reader, "next_index": self._beginning(connection)}
-            connection.execute(tables.forwarded.insert(), row)
-        return ()
+            at = connection.execute(place).scalar_one()
+            return tuple(Placed(*row) for row in connection.execute(_NEXT.limit(BATCH), {"at": at}))
 
     def done(self, leaves: Sequence[Placed]) -> None:
         """Move the place behind these leaves; raise Unavailable where another process has moved it meanwhile."""
@@ -85,6 +91,7 @@ class Tail:
         if self._claim is not None:
             self._claim.close()
             self._claim = None
+            self._asked_again = 0.0
 
 
 _NEXT = (

@@ -321,7 +321,7 @@ def test_an_item_that_nobody_asked_about_must_be_answered_too(review: Review, it
     assert len(review.sign(WEEK, "Auditor B").items) == 1
 
 
-def test_a_signed_week_is_closed(review: Review, log: OpenLog, item: str) -> None:
+def test_a_signed_week_is_closed(review: Review, item: str) -> None:
     """Nothing more is said of it."""
     review.answer(item, "Looked at.", "Auditor A")
     review.sign(WEEK, "Auditor B")

@@ -18,9 +18,9 @@ def main(store_url: str, sink_url: str) -> None:
     """Forward until killed, in small batches, so that a kill falls between any two steps."""
     tail_module.BATCH = BATCH
     store = Store(store_url)
-    forwarder = Forwarder(
-        Tail(store, "siem", from_the_first), sink(sink_url), Alerts("gateway.test/log", None, Telemetry())
-    )
+    reader = Tail(store, "siem", from_the_first)
+    reader.begin()
+    forwarder = Forwarder(reader, sink(sink_url), Alerts("gateway.test/log", None, Telemetry()))
     while True:
         try:
             forwarder.forward()

@@ -23,7 +23,7 @@ from gateway.watch.leaves import SWEEP_SEARCHES
 from tests import world as worlds
 from tests.conftest import MakeWorld
 from tests.watch import hooks
-from tests.watch.hooks import Hook, await_that
+from tests.watch.hooks import Hook
 from tests.world import Databases, World
 
 DAY = "2016-06-01"
@@ -50,18 +50,12 @@ def watched(make_world: MakeWorld, hook: Hook) -> Watched:
         for thread in threads:
             thread.start()
         try:
-            await_that(lambda: _reads(world), "the watch does not read")
             yield world
         finally:
             for thread in threads:
                 thread.stop()
 
     return run
-
-
-def _reads(world: World) -> bool:
-    with world.gateway.store.reading() as connection:
-        return connection.scalar(sa.select(sa.func.count()).select_from(tables.forwarded)) == 1
 
 
 def raised(world: World, kind: str) -> list[dict[str, Any]]:

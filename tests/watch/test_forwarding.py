@@ -88,6 +88,7 @@ def forwarder(log: OpenLog) -> Iterator[Forwarders]:
         def make(into: Sink, clock: Callable[[], float] = time.monotonic) -> Forwarder:
             stack.close()
             reader = Tail(log.store, "siem", from_the_first)
+            reader.begin()
             stack.callback(reader.close)
             return Forwarder(reader, into, Alerts("gateway.test/log", None, Telemetry()), clock)
 
@@ -175,9 +176,15 @@ def test_of_two_processes_one_forwards_and_the_other_takes_over(
 
 @pytest.mark.parametrize("dialect", ["postgresql"])
 def test_a_lost_connection_lets_another_process_read_and_leaves_nothing_out(
-    log: OpenLog, forwarder: Forwarders, databases: Databases, postgres: Postgres, tmp_path: Path
+    log: OpenLog,
+    forwarder: Forwarders,
+    databases: Databases,
+    postgres: Postgres,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whoever has lost its place notices, and does not move it any more."""
+    monkeypatch.setattr(tail, "PATIENCE", 0)
     leaves = fill(log, 20)
     path = tmp_path / "leaves.ndjson"
     ours = forwarder(FileSink(path))
@@ -400,7 +407,8 @@ def test_batches_are_bounded_and_follow_each_other(log: OpenLog, monkeypatch: py
     monkeypatch.setattr(tail, "BATCH", 4)
     leaves = fill(log, 10)
     reader = Tail(log.store, "siem", from_the_first)
-    assert reader.next() == ()
+    reader.begin()
+    assert reader.claimed()
     got: list[Placed] = []
     while batch := reader.next():
         assert len(batch) <= 4
@@ -415,7 +423,9 @@ def test_a_reader_of_alerts_begins_now(log: OpenLog) -> None:
     """A gateway that is watched for the first time does not announce last year."""
     fill(log, 5)
     reader = Tail(log.store, "alerts", from_now)
-    assert reader.next() == ()
+    reader.begin()
+    Tail(log.store, "alerts", from_the_first).begin()
+    assert reader.claimed()
     assert reader.next() == ()
     fill(log, 1)
     assert len(reader.next()) == 1
