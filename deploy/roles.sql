@@ -37,6 +37,9 @@ SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store, :'part' = 'au
     GRANT SELECT, INSERT, DELETE ON pending TO :"writer";
     GRANT SELECT, UPDATE ON tree_head TO :"writer";
     GRANT SELECT, INSERT ON budget_mark TO :"writer";
+    -- How far alerts and the SIEM have read on; and which notices are overdue.
+    GRANT SELECT, INSERT, UPDATE ON forwarded TO :"writer";
+    GRANT SELECT ON notice TO :"writer";
     GRANT SELECT, INSERT, DELETE ON assertion TO :"writer";
     GRANT SELECT ON schema_version, client, instrument, key_record TO :"writer";
     -- A client acknowledges what it was owed. Owing a notice, holding and erasing are the owner's, by its commands.

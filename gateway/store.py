@@ -1,8 +1,11 @@
 """The gateway's own database: its connections, and what it must promise before it is trusted."""
 
 import fcntl
+import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,17 +19,51 @@ from gateway.errors import ConfigurationError, Unavailable
 from gateway.tables import metadata, schema_version, tree_head
 
 SCHEMA_VERSION = 3
-# An arbitrary number that names the lock; PostgreSQL's advisory locks are numbers.
-_LIMITER_LOCK = 0x6C696D69
 # A transaction of SQLite that only reads, and so takes no lock of writers.
 _DEFERRED = "deferred"
 
 
 class Claim(Protocol):
-    """Something that is held until it is closed."""
+    """A place that one process at a time can have; it is held until it is closed, or its process ends."""
+
+    def held(self) -> bool:
+        """Whether it is still held: a connection that broke has lost it."""
 
     def close(self) -> None:
         """Let it go."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A claim by an advisory lock of a session, which has a connection of its own."""
+
+    connection: Connection
+
+    def held(self) -> bool:
+        try:
+            self.connection.execute(sa.select(1))
+        except SQLAlchemyError:
+            return False
+        return True
+
+    def close(self) -> None:
+        # The end of a session lets its locks go too, but some time after this returns.
+        with suppress(SQLAlchemyError):
+            self.connection.execute(sa.select(sa.func.pg_advisory_unlock_all()))
+        self.connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Locked:
+    """A claim by a lock on a file beside the store."""
+
+    file: TextIOWrapper
+
+    def held(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.file.close()
 
 
 class Store:
@@ -106,24 +143,39 @@ class Store:
 
         Two such processes would each grant the whole limit.
         """
-        refusal = ConfigurationError(
-            "another process counts requests in its own memory over the same store: with several processes set "
-            "GATEWAY_LIMITER_STORAGE to a Redis or Valkey URL"
-        )
-        if not self.sqlite:
-            connection = self._autocommit.connect()
-            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_LIMITER_LOCK))):
-                connection.close()
-                raise refusal
-            return connection
-        path = Path(str(self.engine.url.database) + ".limiter-lock")
-        file = path.open("w")
+        claim = self.claim("limiter")
+        if claim is None:
+            raise ConfigurationError(
+                "another process counts requests in its own memory over the same store: with several processes set "
+                "GATEWAY_LIMITER_STORAGE to a Redis or Valkey URL"
+            )
+        return claim
+
+    def claim(self, name: str) -> "Claim | None":
+        """Take a place by its name; return None where another process has it."""
+        if self.sqlite:
+            file = Path(f"{self.engine.url.database}.{name}-lock").open("w")  # noqa: SIM115 -- the claim closes it
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.close()
+                return None
+            return _Locked(file)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            raise refusal from None
-        return file
+            connection = self._autocommit.connect()
+            if connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_number(name)))):
+                # The pool would keep the session after its end, and with it the lock.
+                connection.detach()
+                return _Session(connection)
+            connection.close()
+        except SQLAlchemyError as error:
+            raise Unavailable from error
+        return None
+
+
+def _number(name: str) -> int:
+    """Return the number by which a lock is known: PostgreSQL's advisory locks have no names."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
 def _reading(engine: Engine) -> Engine:

@@ -90,6 +90,8 @@ class Log:
         # Until then, every entry had its place in the tree.
         self._complete_until = time.time()
         self.verifier = Verifier(origin, signing.checkpoints.keys[signing.checkpoints.newest].public_key())
+        # Told that an entry could not be written; a gateway that serves has someone listen.
+        self.failed: Callable[[], None] = lambda: None
 
     def append(self, entry: Entry, also: With | None = None) -> LoggedEntry:
         """Write an entry, and what `also` writes, in one transaction; return after the commit.
@@ -99,11 +101,15 @@ class Log:
         """
         sealed = seal(entry, new_id())
         now = time.time()
-        with self._store.transaction() as connection:
-            self._insert(connection, sealed, now)
-            # Last, so that what it locks is locked no longer than the commit takes.
-            if also is not None:
-                also(connection)
+        try:
+            with self._store.transaction() as connection:
+                self._insert(connection, sealed, now)
+                # Last, so that what it locks is locked no longer than the commit takes.
+                if also is not None:
+                    also(connection)
+        except Unavailable:
+            self.failed()
+            raise
         made = int(now)
         promised = Promised(sealed.id, leaf_hash(sealed.leaf), made, made + self._delay)
         return LoggedEntry(sealed.id, self._promises.sign(promised))

@@ -20,6 +20,7 @@ from gateway.cli import (
     policy,
     recall,
     report,
+    review,
     search,
     seed,
     serve,
@@ -67,6 +68,7 @@ for command in (
     export.export,
     verify.verify,
     report.extract,
+    review.review,
 ):
     audit.audit.add_command(command)
 for command in (
