@@ -81,13 +81,19 @@ class Store:
             raise Unavailable from error
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Read single statements, each of its own snapshot."""
+    def statement(self) -> Iterator[Connection]:
+        """Run single statements, each a transaction of its own: durable as soon as it has been executed."""
         try:
             with self._autocommit.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise Unavailable from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read single statements, each of its own snapshot."""
+        with self.statement() as connection:
+            yield connection
 
     def hurry(self, connection: Connection) -> None:
         """Let PostgreSQL end this transaction once its client has been silent for seconds: others wait behind it."""
@@ -137,6 +143,8 @@ class Store:
         )
         if not self.sqlite:
             connection = self._autocommit.connect()
+            # Its own from now on: no place of the pool is taken, and to close it is to end it.
+            connection.detach()
             if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_LIMITER_LOCK))):
                 connection.close()
                 raise refusal

@@ -31,6 +31,9 @@ _APPEND = """
     SELECT %(entry_id)s, * FROM unnest(%(position)b::int[], %(commitment)b::bytea[], %(sealed)b::bytea[],
                                        %(wrapped)b::bytea[], %(about)b::bytea[], %(record)b::bytea[])
 """
+_OPENING = """
+    INSERT INTO opening (entry_id, position, commitment, sealed, wrapped, about, record) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
 # One statement for a batch of leaves: between several that are sent at once PostgreSQL does not count a silence.
 _PLACED = """INSERT INTO leaf
     (leaf_index, entry_id, leaf_hash, time, action, decision, outcome, client, agency, purpose)
@@ -110,8 +113,10 @@ class Log:
         """
         sealed = seal(entry)
         now = time.time()
-        with self._store.transaction() as connection:
-            self._insert(connection, sealed, now)
+        # Before the transaction: on SQLite it keeps all other writers out.
+        written = self._written(sealed, now)
+        with self._store.statement() if self._is_one(also) else self._store.transaction() as connection:
+            self._insert(connection, written)
             # Last, so that what it locks is locked no longer than the commit takes.
             if also is not None:
                 also(connection)
@@ -119,9 +124,16 @@ class Log:
         promised = Promised(sealed.id, leaf_hash(sealed.leaf), made, made + self._delay)
         return LoggedEntry(sealed.id, self._promises.sign(promised))
 
-    def _insert(self, connection: Connection, sealed: SealedEntry, now: float) -> None:
+    def _is_one(self, also: With | None) -> bool:
+        """Whether an entry is one statement, and so a transaction without a BEGIN and a COMMIT to wait for."""
+        return also is None and not self._store.sqlite
+
+    def _written(self, sealed: SealedEntry, now: float) -> dict[str, Any]:
         kept = self._openings.seal(sealed.commitments, sealed.id)
-        openings = {
+        return {
+            "entry_id": sealed.id,
+            "leaf": sealed.leaf,
+            "since": now,
             "position": list(range(len(kept))),
             "commitment": [commitment.digest for commitment in sealed.commitments],
             "sealed": [each.sealed for each in kept],
@@ -129,18 +141,17 @@ class Log:
             "about": [each.about for each in kept],
             "record": [each.record for each in kept],
         }
+
+    def _insert(self, connection: Connection, written: dict[str, Any]) -> None:
         if not self._store.sqlite:
-            row = {"entry_id": sealed.id, "leaf": sealed.leaf, "since": now}
-            connection.exec_driver_sql(_APPEND, {**row, **openings})
+            connection.exec_driver_sql(_APPEND, written)
             return
-        connection.execute(tables.entry.insert(), {"entry_id": sealed.id, "leaf": sealed.leaf})
-        connection.execute(tables.pending.insert(), {"entry_id": sealed.id, "since": now})
-        rows = [
-            {"entry_id": sealed.id, **dict(zip(openings, row, strict=True))}
-            for row in zip(*openings.values(), strict=True)
-        ]
+        entry_id, leaf, since, *openings = written.values()
+        connection.exec_driver_sql("INSERT INTO entry (entry_id, leaf) VALUES (?, ?)", (entry_id, leaf))
+        connection.exec_driver_sql("INSERT INTO pending (entry_id, since) VALUES (?, ?)", (entry_id, since))
+        rows = [(entry_id, *row) for row in zip(*openings, strict=True)]
         if rows:
-            connection.execute(tables.opening.insert(), rows)
+            connection.exec_driver_sql(_OPENING, rows)
 
     def seal(self) -> int:
         """Give the pending entries their places in the tree, and sign the new head; return how many were sealed.
