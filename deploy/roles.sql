@@ -27,7 +27,14 @@ SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store, :'part' = 'au
 \if :store
     CREATE ROLE :"writer" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS;
     ALTER ROLE :"writer" SET synchronous_commit = on;
+    -- The gateway asks for the rest itself; they stand here for whatever else logs in under its role. A session that a
+    -- split network has cut off must not keep its locks.
     ALTER ROLE :"writer" SET idle_in_transaction_session_timeout = '10s';
+    ALTER ROLE :"writer" SET lock_timeout = '5s';
+    ALTER ROLE :"writer" SET tcp_keepalives_idle = 5;
+    ALTER ROLE :"writer" SET tcp_keepalives_interval = 2;
+    ALTER ROLE :"writer" SET tcp_keepalives_count = 3;
+    ALTER ROLE :"writer" SET tcp_user_timeout = '10s';
     REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
     GRANT CONNECT ON DATABASE :"database" TO :"writer";

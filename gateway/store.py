@@ -21,6 +21,23 @@ from gateway.tables import metadata, schema_version, tree_head
 SCHEMA_VERSION = 3
 # A transaction of SQLite that only reads, and so takes no lock of writers.
 _DEFERRED = "deferred"
+# A network that splits leaves connections that nobody closes. Either side of one gives up by itself: the gateway, so
+# that no thread waits for ever; PostgreSQL, so that what a session had locked is free again, its transaction undone.
+_CLIENT = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+_SERVER = {
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",
+}
 
 
 class Claim(Protocol):
@@ -93,6 +110,18 @@ class Store:
         """Read as of one moment, however long it takes, and keep nobody from writing."""
         try:
             with self._snapshot.begin() as connection:
+                if not self.sqlite:
+                    # It locks nothing that others wait for, and whoever reads it may stop to think.
+                    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1h'")
+                yield connection
+        except SQLAlchemyError as error:
+            raise Unavailable from error
+
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """Run single statements, each a transaction of its own: durable as soon as it has been executed."""
+        try:
+            with self._autocommit.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise Unavailable from error
@@ -100,11 +129,13 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Read single statements, each of its own snapshot."""
-        try:
-            with self._autocommit.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise Unavailable from error
+        with self.statement() as connection:
+            yield connection
+
+    def hurry(self, connection: Connection) -> None:
+        """Let PostgreSQL end this transaction once its client has been silent for seconds: others wait behind it."""
+        if not self.sqlite:
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '3s'")
 
     def close(self) -> None:
         """Let the connections go."""
@@ -182,16 +213,29 @@ def _reading(engine: Engine) -> Engine:
     """Return an engine for single statements; on PostgreSQL of its own connections, which are never switched over."""
     if engine.dialect.name == "sqlite":
         return engine.execution_options(isolation_level="AUTOCOMMIT")
-    url = engine.url.render_as_string(hide_password=False)
+    return _postgresql(engine.url, isolation_level="AUTOCOMMIT")
+
+
+def _postgresql(url: sa.URL, **options: str) -> Engine:
+    """Open an engine for PostgreSQL; what the URL sets of its own goes before."""
+    asked = url.query.get("options", "")
+    stated = " ".join(f"-c {name}={value}" for name, value in _SERVER.items())
+    given = {name: value for name, value in _CLIENT.items() if name not in url.query}
     return sa.create_engine(
-        url, hide_parameters=True, pool_size=16, max_overflow=0, pool_timeout=5, isolation_level="AUTOCOMMIT"
+        url,
+        hide_parameters=True,
+        pool_size=16,
+        max_overflow=0,
+        pool_timeout=5,
+        connect_args={**given, "options": f"{stated} {asked}"},
+        **options,
     )
 
 
 def _engine(url: str) -> Engine:
     """Open an engine whose errors never carry a bound value."""
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, hide_parameters=True, pool_size=16, max_overflow=0, pool_timeout=5)
+        return _postgresql(sa.make_url(url))
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": 10})
 
     @sa.event.listens_for(engine, "connect")
