@@ -251,12 +251,24 @@ class Log:
                 connection.execute(postgresql.insert(tables.checkpoint).on_conflict_do_nothing(), row)
 
     def _in_force(self, connection: Connection) -> int:
-        """Return the number of the newest key at hand of which the tree tells; before it tells of any, of the first."""
+        """Return the number of the newest key at hand of which the tree tells; before it tells of any, of the first.
+
+        One that was recorded since this process began is not at hand.
+        """
         table = tables.key_record
         told = sa.select(sa.func.max(table.c.number)).join(tables.leaf, tables.leaf.c.entry_id == table.c.entry_id)
-        at_hand = table.c.number.in_(self._checkpoints.keys)
-        number: int | None = connection.scalar(told.where(table.c.use == "checkpoint", at_hand))
+        at_hand = (table.c.use == "checkpoint") & table.c.number.in_(self._checkpoints.keys)
+        number: int | None = connection.scalar(told.where(at_hand))
         return min(self._checkpoints.keys) if number is None else number
+
+    def accounted_for(self, connection: Connection, note: str) -> str:
+        """Return a note that was given out, signed so that this tree accounts for it.
+
+        Where the record of its key was lost, the key before signs the same tree. The next note is then signed by both,
+        once the new key has been recorded again.
+        """
+        number = self._in_force(connection)
+        return note if self._signer(note) == number else sign(self.opened(note), [self._checkpoints.keys[number]])
 
     def publish(self) -> None:
         """Give out the newest checkpoint; raise Disagreement where it does not continue what was given out."""

@@ -54,14 +54,14 @@ def declare(store: Store, log: Log, public: PublicPart, because: str, by: str, n
     loss = Loss(size, given_out.size - 1)
     facts: dict[str, Json] = {"first": loss.first, "last": loss.last, "checkpoint": given_out.size}
     openings = (Opening("officer", by), Opening("reason", because))
-    restore = partial(_restore, given_out=given_out, note=note, lost=public.tree(), size=size)
+    restore = partial(_restore, log=log, given_out=given_out, note=note, lost=public.tree(), size=size)
     log.append(Entry("log-loss", "permit", "done", now, None, facts, openings), restore)
     log.seal_all()
     log.publish()
     return loss
 
 
-def _restore(connection: Connection, given_out: Checkpoint, note: str, lost: Tree, size: int) -> None:
+def _restore(connection: Connection, log: Log, given_out: Checkpoint, note: str, lost: Tree, size: int) -> None:
     head = connection.execute(sa.select(tables.tree_head).with_for_update()).one()
     if head.size != size:
         raise Unavailable
@@ -77,4 +77,6 @@ def _restore(connection: Connection, given_out: Checkpoint, note: str, lost: Tre
             f"the store's {size} leaves are not the first {size} of what was given out: it is no older copy of this log"
         )
     connection.execute(tables.tree_head.update().values(size=frontier.size, frontier=frontier.pack()))
-    connection.execute(tables.checkpoint.insert(), {"size": given_out.size, "note": note})
+    connection.execute(
+        tables.checkpoint.insert(), {"size": given_out.size, "note": log.accounted_for(connection, note)}
+    )

@@ -185,3 +185,24 @@ def test_commands_of_a_store_that_went_back_write_nothing(city: City) -> None:
         assert connection.scalar(sa.text("SELECT count(*) FROM entry")) == before
         assert connection.scalar(sa.text("SELECT state FROM client")) == "active"
     engine.dispose()
+
+
+def test_a_rotation_that_was_lost_is_recorded_again(city: City) -> None:
+    """The key's file is unknown to the restored store; recorded again, the loss is declared and the log goes on."""
+    city.ask(1)
+    city.shell(blocks("Back up", city.dialect))
+    first = re.search(r"gateway\.test/log\+\S+", city.shell("gateway keys list"))
+    assert first is not None
+    rotate = 'gateway keys rotate checkpoint --because "A yearly rotation." --by "A. Clerk"'
+    city.shell(rotate)
+    given_out = city.ask(2)
+    restore, declare = blocks("Restore", city.dialect).split("gateway audit declare-loss")
+    city.shell(restore)
+    assert "is a key that the log does not know" in servers.run(["serve"], city.settings).stderr
+    assert "leaves was given out, and the store holds" in city.shell(f"{rotate} || test $? = 2")
+    city.shell("gateway audit declare-loss" + declare)
+    given_out += city.ask(1)
+    (city.place / "kept").write_text(given_out[1])
+    # Whoever holds nothing but the first public key learns of the second one from the log, as before.
+    for evidence in (f"--against {city.place}/kept", f"--key {first[0]}"):
+        assert "\nverified: " in city.shell(f"gateway audit verify {evidence} || test $? = 3")
