@@ -64,7 +64,7 @@ class Disclosure:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class LoggedReceipt:
     """The proof of an earlier entry, which may be sent, and the entry that tells of this."""
 
     text: bytes
@@ -79,7 +79,7 @@ class LoggedRefusal:
     entry: LoggedEntry
 
 
-Answer = Disclosure | Receipt | LoggedRefusal
+Answer = Disclosure | LoggedReceipt | LoggedRefusal
 
 
 class Custodian:
@@ -150,7 +150,7 @@ class Custodian:
         except Refusal as refusal:
             told = accounting.receipt(subject, circumstances, now, entry_id, refusal)
             return LoggedRefusal(refusal, self._log.append(told))
-        return Receipt(text, self._log.append(accounting.receipt(subject, circumstances, now, entry_id, text)))
+        return LoggedReceipt(text, self._log.append(accounting.receipt(subject, circumstances, now, entry_id, text)))
 
     def serve(self, action: str, ask: Callable[[str], Told], subject: Subject, circumstances: Circumstances) -> Answer:
         """Answer what concerns the client itself and discloses no record; no policy decides on it."""

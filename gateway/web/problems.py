@@ -3,7 +3,7 @@
 from flask import Response
 
 from gateway.audit.log import LoggedEntry
-from gateway.disclosure import Answer, Disclosure, LoggedRefusal, Receipt
+from gateway.disclosure import Answer, Disclosure, LoggedReceipt, LoggedRefusal
 from gateway.errors import Code, Refusal, Unavailable
 from gateway.problem import problem
 
@@ -22,7 +22,7 @@ def send(answer: Answer) -> SentAnswer:
     match answer:
         case Disclosure(body, entry):
             response = SentAnswer(body, 200, content_type=JSON)
-        case Receipt(text, entry):
+        case LoggedReceipt(text, entry):
             response = SentAnswer(text, 200, content_type=TEXT)
         case LoggedRefusal(refusal, entry):
             response = SentAnswer(problem(refusal), refusal.status, content_type=PROBLEM)

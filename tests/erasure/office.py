@@ -95,6 +95,11 @@ class Office:
             sealed.check(log.store, log.openings)
             return verified
 
+    def erased(self) -> int:
+        """Count the openings that are erased, and check all others."""
+        with self.log() as log:
+            return sealed.check(log.store, log.openings)
+
     def about(self, key: int) -> list[str]:
         """Search the index for a person, under every key of it; return the entries found."""
         with self.log() as log, log.store.reading() as connection:

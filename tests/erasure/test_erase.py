@@ -26,10 +26,11 @@ def test_nothing_is_found_of_the_person_and_the_tree_verifies(city: City) -> Non
     city.among_others(city.fbi)
     before = city.office.verify()
     assert len(city.office.about(city.person)) > 0
+    assert city.office.erased() == 0
     done = city.office.erase(city.person)
-    after = city.office.verify(before.note)
+    city.office.verify(before.note)
     assert city.office.about(city.person) == []
-    assert (before.erased, after.erased) == (0, done.openings)
+    assert city.office.erased() == done.openings > 0
 
 
 def test_other_persons_of_the_same_entries_stay(city: City) -> None:

@@ -50,7 +50,7 @@ def test_the_list_of_routes_is_pinned(make_world: MakeWorld) -> None:
     [
         ("Disclosure", "gateway/disclosure.py"),
         ("LoggedRefusal", "gateway/disclosure.py"),
-        ("Receipt", "gateway/disclosure.py"),
+        ("LoggedReceipt", "gateway/disclosure.py"),
         ("LoggedEntry", "gateway/audit/log.py"),
         ("SentAnswer", "gateway/web/problems.py"),
     ],
