@@ -48,6 +48,12 @@ class Verifier:
         encoded = base64.b64encode(_ED25519 + self.key.public_bytes_raw()).decode()
         return f"{self.origin}+{self.key_id().hex()}+{encoded}"
 
+    @classmethod
+    def read(cls, vkey: str) -> "Verifier":
+        """Read what `vkey` wrote."""
+        origin, _, encoded = vkey.split("+", 2)
+        return cls(origin, Ed25519PublicKey.from_public_bytes(base64.b64decode(encoded)[1:]))
+
     def open(self, note: str) -> Checkpoint:
         """Verify a signed note and return its checkpoint; raise CheckpointError.
 
