@@ -109,9 +109,13 @@ def commit(salt: bytes, kind: str, value: Json) -> bytes:
     return hashlib.sha256(_DOMAIN + salt + canonical({"kind": kind, "value": value})).digest()
 
 
-def seal(entry: Entry) -> SealedEntry:
+def new_id() -> str:
+    """Return the id of an entry to come: 128 random bits."""
+    return os.urandom(16).hex()
+
+
+def seal(entry: Entry, identifier: str) -> SealedEntry:
     """Give an entry its id and its salts, and write its leaf as canonical JSON (RFC 8785)."""
-    identifier = os.urandom(16).hex()
     salts = os.urandom(SALT * len(entry.openings))
     commitments = tuple(
         Commitment(salt, commit(salt, opening.kind, opening.value), opening)

@@ -13,6 +13,7 @@ from gateway.cli import (
     diff,
     explain,
     instrument,
+    keys,
     plan,
     policy,
     search,
@@ -64,5 +65,6 @@ for command in (
     instrument.instrument,
     policy.policy,
     audit.audit,
+    keys.keys,
 ):
     program.add_command(command)

@@ -33,6 +33,9 @@ MEMBERS = {
     "agency",
     "agreement",
     "bundle",
+    "catalogue",
+    "changed",
+    "changed_files",
     "client",
     "commitments",
     "component",
@@ -45,6 +48,7 @@ MEMBERS = {
     "further",
     "gateway",
     "id",
+    "keys",
     "masked",
     "mission",
     "ori",
@@ -314,7 +318,7 @@ def test_a_hidden_record_and_a_missing_one_leave_the_same_entry(make_world: Make
     """Answer and entry differ in nothing that is not random, a time, or sealed."""
     world = make_world()
     asker = world.asker("fbi", "FBI")
-    ids = Ids(key_files.read(world.settings.keys).ids)
+    ids = Ids(key_files.read(world.settings.keys, world.settings.keys_passphrase).ids)
     holder = Holder("fbi", asker.purpose, "arrests")
     hidden, missing = ids.conceal(FIRST_CANARY, holder), ids.conceal(FIRST_CANARY - 1, holder)
     asker.records({"limit": 1})

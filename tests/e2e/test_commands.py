@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.e2e import servers
-from tests.world import POLICIES
+from tests.world import POLICIES, passphrase
 
 EXPLAINED = ["policy", "explain", "--agency", "ICE", "--component", "ERO", "--mission", "immigration-enforcement"]
 PURPOSE = ["--purpose", "immigration-enforcement"]
@@ -23,10 +23,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "arrest_url": f"sqlite:///{directory / 'arrests.db'}",
         "store_url": f"sqlite:///{directory / 'store.db'}",
         "keys": str(directory / "keys"),
+        "keys_passphrase": str(passphrase(directory / "keys")),
         "policies": str(POLICIES),
         "approvers": str(directory / "approvers"),
         "issuer": "http://127.0.0.1:8000",
         "log_origin": "commands.gateway.test/log",
+        "log_public": str(directory / "public"),
     }
     assert "100 arrests" in done(["seed", "--url", given["arrest_url"], "--arrests", "100"], given)
     assert "commands.gateway.test/log+" in done(["init"], given)

@@ -130,7 +130,7 @@ def test_a_person_an_officer_and_a_record_are_found_by_the_keyed_index(world: Wo
 def test_what_was_indexed_under_an_old_key_is_found(world: World, inspect: Inspect) -> None:
     """After a rotation of the index key, old entries are found by the same name."""
     inspector = inspect(world)
-    keys = key_files.read(world.settings.keys)
+    keys = key_files.read(world.settings.keys, world.settings.keys_passphrase)
     rotated = replace(
         inspector, openings=Openings(keys.openings, Ring({**keys.index.keys, max(keys.index.keys) + 1: bytes(32)}))
     )
