@@ -193,7 +193,17 @@ def _audit(world: World, entry: str) -> None:
 
 
 def _environment(world: World) -> dict[str, str]:
-    names = ("arrest_url", "store_url", "keys", "policies", "approvers", "issuer", "log_origin")
+    names = (
+        "arrest_url",
+        "store_url",
+        "keys",
+        "keys_passphrase",
+        "policies",
+        "approvers",
+        "issuer",
+        "log_origin",
+        "log_public",
+    )
     return {f"GATEWAY_{name.upper()}": str(getattr(world.settings, name)) for name in names}
 
 
@@ -203,7 +213,8 @@ def _leaves(world: World) -> dict[str, str]:
 
 
 def _secrets(world: World) -> Iterator[str]:
-    """Yield the key files' content line by line, and their bytes as hexadecimal."""
+    """Yield the passphrase, and the key files' content line by line and its end as hexadecimal."""
+    yield world.settings.keys_passphrase.read_text().strip()
     for path in world.settings.keys.iterdir():
         lines = [line for line in path.read_text().splitlines() if line and not line.startswith("-")]
         yield from lines
