@@ -40,7 +40,9 @@ SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store \gset
     GRANT SELECT, INSERT, UPDATE ON forwarded TO :"writer";
     GRANT SELECT ON notice TO :"writer";
     GRANT SELECT, INSERT, DELETE ON assertion TO :"writer";
-    GRANT SELECT ON schema_version, client, instrument TO :"writer";
+    GRANT SELECT ON schema_version, client, instrument, key_record TO :"writer";
+    -- A client acknowledges what it was owed. Owing a notice, holding and erasing are the owner's, by its commands.
+    GRANT SELECT, UPDATE (acknowledged, ids) ON notice TO :"writer";
     -- Statements, and the bundles that they put in force, are the owner's to write: what serves can't choose its policy.
     GRANT SELECT ON bundle, statement TO :"writer";
     -- Settling a budget locks the agreement's row, which PostgreSQL allows only to who may change some column of it.

@@ -23,6 +23,7 @@ from gateway.audit.entry import Entry, Opening
 from gateway.canonical import Json
 from gateway.catalogue import Resource
 from gateway.errors import Denied, Refusal
+from gateway.notices import Told
 from gateway.plan.planner import Plan
 from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Permit
@@ -108,6 +109,25 @@ def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Ent
     decision = "deny" if isinstance(refusal, Denied) else "refuse"
     openings = _asked(inquiry, len(problem(refusal)))
     return Entry(action_of(inquiry.question), decision, refusal.code, inquiry.now, inquiry.subject, facts, openings)
+
+
+def receipt(
+    subject: Subject, circumstances: Circumstances, now: datetime, entry_id: str, answer: bytes | Refusal
+) -> Entry:
+    """Write down that a client asked for the receipt of an entry, and whether it got it."""
+    sent = problem(answer) if isinstance(answer, Refusal) else answer
+    openings = (*personal(subject, circumstances, len(sent)), Opening("question", {"entry": entry_id}))
+    decision, outcome = ("refuse", answer.code) if isinstance(answer, Refusal) else ("permit", "disclosed")
+    return Entry("receipt", decision, outcome, now, subject, {}, openings)
+
+
+def served(action: str, subject: Subject, circumstances: Circumstances, now: datetime, told: Told) -> Entry:
+    """Write down what a client was told, or did, that disclosed no record, up to the digest of the body's bytes."""
+    openings = (
+        *personal(subject, circumstances, len(told.body)),
+        Opening("body", hashlib.sha256(told.body).hexdigest()),
+    )
+    return Entry(action, "permit", "done", now, subject, told.facts, openings)
 
 
 def personal(subject: Subject, circumstances: Circumstances, bytes_out: int) -> tuple[Opening, ...]:

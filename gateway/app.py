@@ -1,14 +1,15 @@
 """The composition root: settings in, a gateway that can serve out."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 import structlog
 from flask import Flask
+from sqlalchemy.engine import Connection
 
 from gateway import keys as key_files
 from gateway.accounting import Rehearsal
@@ -16,10 +17,15 @@ from gateway.activation import approvers
 from gateway.activation.current import Clocks, Current, Watch
 from gateway.activation.register import Register
 from gateway.activation.statement import Statement
+from gateway.audit import inventory
 from gateway.audit.aggregate import Aggregate
 from gateway.audit.entry import Entry
+from gateway.audit.inventory import Inventory
 from gateway.audit.log import Log, Signing
 from gateway.audit.openings import Openings
+from gateway.audit.public import PublicPart
+from gateway.audit.publishing import Publishing
+from gateway.audit.receipts import Receipts
 from gateway.audit.sealer import Sealer
 from gateway.canonical import Json
 from gateway.disclosure import Custodian
@@ -27,7 +33,8 @@ from gateway.errors import ConfigurationError, Unavailable
 from gateway.identity.clients import Clients
 from gateway.identity.tokens import AccessTokens, Assertions
 from gateway.instruments import Instruments
-from gateway.keys import Keys
+from gateway.keys import KeyFile, Keys
+from gateway.notices import Notices
 from gateway.opaque import Cursors, Ids
 from gateway.policy.bundle import Bundle
 from gateway.policy.tables import Dialect
@@ -47,15 +54,24 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A composed gateway; `sealer.start` and `guard.start` belong into the process that serves."""
+    """A composed gateway; `start` belongs into the process that serves."""
 
     flask: Flask
     sealer: Sealer
     custodian: Custodian
     store: Store
     log: Log
+    publishing: Publishing
     claim: Claim | None
+    keys: Keys
     guard: Guard
+
+    def start(self) -> None:
+        """Write down that this process begins to serve, and by which keys, and start the sealer and the watch."""
+        using: dict[str, Json] = {use: {"number": key.number, "id": key.id} for use, key in self.keys.writing.items()}
+        _started(lambda: self.log.append(Entry("gateway-start", "permit", "done", now(), None, {"keys": using})))
+        self.sealer.start()
+        self.guard.start()
 
     def close(self) -> None:
         """Let every connection go, and the place of the only process."""
@@ -73,56 +89,80 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class OpenLog:
-    """The gateway's store with its log, and what seals and opens the log's sealed parts."""
+    """The gateway's store, its log with the public part, the keys, and what they seal, open and make ids with."""
 
     store: Store
     log: Log
+    public: PublicPart
     openings: Openings
+    keys: Keys
+    ids: Ids
 
 
-def _opened(settings: Settings, keys: Keys) -> OpenLog:
-    store = Store(settings.store_url)
+def _inventory(settings: Settings, store: Store) -> Inventory:
+    return Inventory(store, settings.log_origin, settings.keys, settings.keys_passphrase)
+
+
+def _opened(settings: Settings, store: Store, files: Iterable[KeyFile]) -> OpenLog:
+    keys = key_files.rings(files, settings.keys)
     openings = Openings(keys.openings, keys.index)
     signing = Signing(keys.checkpoint, keys.promise)
-    return OpenLog(store, Log(store, settings.log_origin, signing, openings, settings.seal_delay), openings)
+    public = PublicPart(settings.log_public)
+    log = Log(store, settings.log_origin, signing, openings, public, settings.seal_delay)
+    return OpenLog(store, log, public, openings, keys, Ids(keys.ids))
 
 
 @contextmanager
 def open_log(settings: Settings) -> Iterator[OpenLog]:
-    """Open the store and its log for a block."""
-    opened = _opened(settings, key_files.read(settings.keys))
-    try:
-        yield opened
-    finally:
-        opened.store.close()
+    """Open the store and its log for a block, by the keys that the log knows; refuse any other."""
+    with open_inventory(settings) as held:
+        yield _opened(settings, held.store, held.keys())
+
+
+@contextmanager
+def open_inventory(settings: Settings) -> Iterator[Inventory]:
+    """Open the inventory of keys for a block."""
+    with closing(Store(settings.store_url)) as store:
+        store.check()
+        yield _inventory(settings, store)
+
+
+@contextmanager
+def open_rotation(settings: Settings, use: str) -> Iterator[tuple[OpenLog, KeyFile]]:
+    """Open the log by the keys that it knows, and make the next key of a use."""
+    with open_inventory(settings) as held:
+        files, made = held.rotating(use)
+        yield _opened(settings, held.store, files), made
 
 
 @contextmanager
 def open_register(settings: Settings, clock: Clock = now) -> Iterator[Register]:
     """Open the register of statements for a block."""
     with open_log(settings) as opened:
-        opened.store.check()
         yield Register(opened.store, opened.log, clock)
 
 
 def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float] = time.monotonic) -> Gateway:
     """Compose a gateway; raise ConfigurationError or FileError where a part refuses to start.
 
-    1. The store is of this version, keeps its promises, and holds this log under this key.
+    1. The store is of this version, keeps its promises, holds this log under these keys, and continues what is public.
     2. A bundle is in force, by statements that the registered approvers signed.
     3. A resource of its catalogue, at least, fits the arrest database, which is opened for reading only.
     """
     with ExitStack() as refused:
-        keys = key_files.read(settings.keys)
         telemetry = Telemetry()
         alerts = watching.alerts(settings, telemetry)
         # 1.
-        opened = _opened(settings, keys)
-        store, log = opened.store, opened.log
-        log.failed = alerts.log_failed
+        store = Store(settings.store_url)
         refused.callback(store.close)
         store.check()
+        opened = _opened(settings, store, _inventory(settings, store).keys())
+        log, keys = opened.log, opened.keys
+        log.failed = alerts.log_failed
         _started(log.check)
+        publishing = Publishing(
+            log, settings.seal_delay, partial(_log_refused, telemetry, alerts), telemetry.log_published
+        )
         # 2. and 3.
         records = Records(settings.arrest_url, settings.query_timeout)
         refused.callback(records.engine.dispose)
@@ -146,10 +186,12 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             fitting=fitting,
             dialect=Dialect(records.engine.dialect.name),
             log=log,
+            publishing=publishing,
+            receipts=Receipts(store, opened.public),
             openings=opened.openings,
             aggregate=aggregate,
             instruments=Instruments(store),
-            ids=Ids(keys.ids),
+            ids=opened.ids,
             cursors=Cursors(keys.cursors),
             rehearsal=_rehearsal(settings, policy.last),
             clock=clock,
@@ -159,12 +201,18 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         flask = site.build(
             settings,
             custodian,
+            Notices(store, clock),
             Assertions(settings.issuer, clients, store, seconds),
             AccessTokens(settings.issuer, settings.resource_server, keys.token, clients, seconds),
-            log,
+            opened.public,
             telemetry,
             Readiness(
-                {"arrests": records.ping, "log": log.unsealed, "policy": policy.check, "resources": fitting.check},
+                {
+                    "arrests": records.ping,
+                    "log": partial(_ready, log, publishing),
+                    "policy": policy.check,
+                    "resources": fitting.check,
+                },
                 lambda: fitting.unfit,
             ),
         )
@@ -172,9 +220,9 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         claim = store.claim_only_process() if memory else None
         refused.pop_all()
         # The policy first: what it waits for, a stop waits for.
-        works = (policy.refresh, log.seal_all, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
+        works = (policy.refresh, publishing.go_on, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
         guard = watching.guard(settings, store, alerts, lambda: policy.last.catalogue, clock)
-        return Gateway(flask, Sealer(works), custodian, store, log, claim, guard)
+        return Gateway(flask, Sealer(works), custodian, store, log, publishing, claim, keys, guard)
 
 
 def _policy_refused(telemetry: Telemetry, alerts: Alerts, why: str) -> None:
@@ -182,11 +230,24 @@ def _policy_refused(telemetry: Telemetry, alerts: Alerts, why: str) -> None:
     alerts.policy_refused()
 
 
-def _started(check: Callable[[], None]) -> None:
+def _log_refused(telemetry: Telemetry, alerts: Alerts, why: str) -> None:
+    telemetry.log_refused(why)
+    alerts.log_disagrees()
+
+
+def _ready(log: Log, publishing: Publishing) -> None:
+    """Say by Unavailable that the store can't be reached, or that answers are refused because of the log."""
+    log.unsealed()
+    publishing.check()
+
+
+def _started(check: Callable[[], object]) -> None:
     try:
         check()
     except Unavailable as error:
         raise ConfigurationError("the gateway's store can't be written") from error
+    except OSError as error:
+        raise ConfigurationError(f"the log's public part, GATEWAY_LOG_PUBLIC: {error.strerror}") from error
 
 
 def _accept(
@@ -209,9 +270,19 @@ def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:
 
 
 def prepare(settings: Settings) -> None:
-    """Make the keys and the store's tables where they do not exist yet."""
-    key_files.create(settings.keys)
-    with open_log(settings) as opened:
-        opened.store.create(settings.log_origin, b"")
-        opened.store.check()
-        opened.log.check()
+    """Make keys, tables and the log's public part where they do not exist yet, and record the keys in the log."""
+    with closing(Store(settings.store_url)) as store:
+        store.create(settings.log_origin, b"")
+        store.check()
+        held = _inventory(settings, store)
+        known = held.known()
+        files = held.keys() if known else held.first()
+        log = _opened(settings, store, files).log
+        if not known:
+            log.perform(partial(_recorded, files=files, origin=settings.log_origin))
+        _started(log.begin)
+
+
+def _recorded(connection: Connection, entry_id: str, files: tuple[KeyFile, ...], origin: str) -> tuple[Entry, None]:
+    inventory.record(connection, entry_id, files, origin)
+    return Entry("keys-create", "permit", "done", now(), None, {"keys": inventory.told(files, origin)}), None

@@ -19,6 +19,8 @@ def canonical(value: Json) -> bytes:
 def _simple(value: Json) -> bool:
     """Whether sorting by code points and plain escapes are all that there is to it."""
     match value:
+        case str():
+            return value.isascii() and value.isprintable()
         case None | bool():
             return True
         case int():
@@ -26,10 +28,8 @@ def _simple(value: Json) -> bool:
         case float():
             # Of plain decimals, neither whole numbers nor exponents, both write the shortest form.
             return 1e-3 <= value < 1e15 and not value.is_integer()  # noqa: PLR2004 -- where JavaScript's exponents begin
-        case str():
-            return value.isascii() and value.isprintable()
         case dict():
-            return all(name.isascii() and name.isprintable() and _simple(each) for name, each in value.items())
+            return _simple("".join(value)) and all(map(_simple, value.values()))
         case list() | tuple():
             return all(map(_simple, value))
         case _:

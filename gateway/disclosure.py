@@ -28,11 +28,14 @@ from gateway.audit.aggregate import Aggregate
 from gateway.audit.entry import Entry, person, record
 from gateway.audit.log import Log, LoggedEntry
 from gateway.audit.openings import Openings
+from gateway.audit.publishing import Publishing
+from gateway.audit.receipts import Receipts
 from gateway.canonical import Json
 from gateway.catalogue import Resource
 from gateway.domains import TEXTUAL
 from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, Unavailable
 from gateway.instruments import Instruments
+from gateway.notices import Told
 from gateway.opaque import Cursor, Cursors, Holder, Ids
 from gateway.plan.planner import Plan, Planner, Position
 from gateway.policy.bundle import Bundle
@@ -61,6 +64,14 @@ class Disclosure:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedReceipt:
+    """The proof of an earlier entry, which may be sent, and the entry that tells of this."""
+
+    text: bytes
+    entry: LoggedEntry
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedRefusal:
     """A refusal that may be sent, and the entry that tells of it."""
 
@@ -68,7 +79,7 @@ class LoggedRefusal:
     entry: LoggedEntry
 
 
-Answer = Disclosure | LoggedRefusal
+Answer = Disclosure | LoggedReceipt | LoggedRefusal
 
 
 class Custodian:
@@ -82,6 +93,8 @@ class Custodian:
         fitting: Fitting,
         dialect: Dialect,
         log: Log,
+        publishing: Publishing,
+        receipts: Receipts,
         openings: Openings,
         aggregate: Aggregate,
         instruments: Instruments,
@@ -96,6 +109,8 @@ class Custodian:
         self._fitting = fitting
         self._dialect = dialect
         self._log = log
+        self._publishing = publishing
+        self._receipts = receipts
         self._openings = openings
         self._aggregate = aggregate
         self._instruments = instruments
@@ -109,7 +124,7 @@ class Custodian:
         """Answer a question; raise Unavailable only where no entry can be written."""
         now = self._clock()
         try:
-            self._log.check_prompt()
+            self._publishing.check()
             bundle = self._policy.bundle
         except Unavailable as refusal:
             action = accounting.action_of(question)
@@ -125,6 +140,27 @@ class Custodian:
         except Refusal as refusal:
             return self._refuse(inquiry, refusal)
         return Disclosure(found.body, logged)
+
+    def receipt(self, entry_id: str, subject: Subject, circumstances: Circumstances) -> Answer:
+        """Give a client the receipt of its own entry; no policy decides on it."""
+        now = self._clock()
+        try:
+            self._publishing.check()
+            text = self._receipts.of(entry_id, subject.client).encode()
+        except Refusal as refusal:
+            told = accounting.receipt(subject, circumstances, now, entry_id, refusal)
+            return LoggedRefusal(refusal, self._log.append(told))
+        return LoggedReceipt(text, self._log.append(accounting.receipt(subject, circumstances, now, entry_id, text)))
+
+    def serve(self, action: str, ask: Callable[[str], Told], subject: Subject, circumstances: Circumstances) -> Answer:
+        """Answer what concerns the client itself and discloses no record; no policy decides on it."""
+        try:
+            self._publishing.check()
+            told = ask(subject.client)
+            entry = accounting.served(action, subject, circumstances, self._clock(), told)
+            return Disclosure(told.body, self._log.append(entry, told.also))
+        except Refusal as refusal:
+            return self.refuse(refusal, subject, circumstances, action=action, purpose=None)
 
     def refuse(
         self,

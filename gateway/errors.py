@@ -31,6 +31,9 @@ class Code(StrEnum):
     POLICY_CONFLICT = "policy-conflict"
     RECORD_NOT_FOUND = "record-not-found"
     RESOURCE_UNKNOWN = "resource-unknown"
+    ENTRY_NOT_FOUND = "entry-not-found"
+    ENTRY_NOT_SEALED = "entry-not-sealed"
+    NOTICE_NOT_FOUND = "notice-not-found"
     ROUTE_UNKNOWN = "route-unknown"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     THROTTLED = "too-many-requests"
@@ -63,6 +66,9 @@ STATUS_AND_TITLE: dict[Code, tuple[int, str]] = {
     Code.POLICY_CONFLICT: (403, "The rules that apply cannot be combined"),
     Code.RECORD_NOT_FOUND: (404, "There is no such record in your view"),
     Code.RESOURCE_UNKNOWN: (404, "There is no such resource"),
+    Code.ENTRY_NOT_FOUND: (404, "There is no such entry of yours"),
+    Code.ENTRY_NOT_SEALED: (404, "The entry has no place in the log's tree yet"),
+    Code.NOTICE_NOT_FOUND: (404, "There is no such notice of yours"),
     Code.ROUTE_UNKNOWN: (404, "There is nothing at this address"),
     Code.METHOD_NOT_ALLOWED: (405, "The method does not fit this address"),
     Code.THROTTLED: (429, "Too many requests"),

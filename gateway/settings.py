@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     arrest_url: Annotated[str, Field(description="the arrest database, by a role that may only SELECT")]
     store_url: Annotated[str, Field(description="the gateway's own database")]
     keys: Annotated[Path, Field(description="the directory of key files")]
+    keys_passphrase: Annotated[Path, Field(description="the file with the passphrase of the key files")]
     policies: Annotated[Path, Field(description="the directory of the policy's files, for commands")] = Path("policies")
     approvers: Annotated[Path, Field(description="the OpenSSH file of who may sign policies into force")]
     policy_age: Annotated[int, Field(ge=2, le=300, description="seconds that a policy holds unconfirmed")] = 10
@@ -31,6 +32,7 @@ class Settings(BaseSettings):
     audience: Annotated[str | None, Field(description="the URL by which clients know the API; else the issuer")] = None
     seal_delay: Annotated[int, Field(ge=2, le=604800, description="seconds within which entries are sealed")] = 86400
     log_origin: Annotated[str, Field(description="the name of the log, without a scheme", min_length=1)]
+    log_public: Annotated[Path, Field(description="the directory of the log's public part, one for each machine")]
     bind: Annotated[str, Field(description="address and port to serve on")] = "127.0.0.1:8000"
     workers: Annotated[int, Field(ge=1, le=64, description="server processes")] = 1
     threads: Annotated[int, Field(ge=1, le=64, description="threads of each process")] = 8
@@ -108,7 +110,7 @@ class Settings(BaseSettings):
             raise ValueError("must be a postgresql:// URL, or sqlite:/// with a file")
         return value
 
-    @field_validator("keys", "approvers", mode="before")
+    @field_validator("keys", "keys_passphrase", "approvers", "log_public", mode="before")
     @classmethod
     def _named(cls, value: str) -> str:
         if not value:

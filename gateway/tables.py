@@ -156,7 +156,8 @@ checkpoint = Table(
     Column("note", sa.Text, nullable=False),
 )
 
-# The keys that the log knows: which uses there are, which number each has, and the entry that tells of it.
+# The keys that the log knows: which uses there are, which number each has, the entry that tells of it, and the one by
+# which it was retired.
 key_record = Table(
     "key_record",
     metadata,
@@ -165,6 +166,7 @@ key_record = Table(
     Column("key_id", sa.String(64), nullable=False),
     Column("public", sa.Text),
     Column("entry_id", sa.String(32), nullable=False),
+    Column("retired_by", sa.String(32)),
 )
 
 # What a client is owed: to hear that a record which it received has been sealed, expunged or corrected since.

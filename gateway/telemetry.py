@@ -65,6 +65,12 @@ class Telemetry:
             registry=self._registry,
         )
 
+        self._log = Gauge(
+            "gateway_log_refused",
+            "1 while the log can't be published, or the store and what was given out of it disagree",
+            multiprocess_mode="max",
+            registry=self._registry,
+        )
         self._unfit = Gauge(
             "gateway_resources_unfit",
             "Resources that do not fit the arrest database, and are refused",
@@ -123,6 +129,16 @@ class Telemetry:
         """Report the policy that is in force."""
         self._policy.set(0)
         structlog.get_logger().info("policy-in-force", bundle=digest)
+
+    def log_refused(self, why: str) -> None:
+        """Report that the newest checkpoint can't be given out; why names sizes and files, and nothing of a leaf."""
+        self._log.set(1)
+        structlog.get_logger().error("log-refused", message=why)
+
+    def log_published(self) -> None:
+        """Report that what is public of the log is up to date again."""
+        self._log.set(0)
+        structlog.get_logger().info("log-published")
 
     def resources_unfit(self, unfit: Mapping[str, str]) -> None:
         """Report which resources the arrest database does not have as the catalogue says, and why."""

@@ -47,16 +47,27 @@ class Databases:
     store: str
 
 
+def passphrase(keys: Path) -> Path:
+    """Return the passphrase file beside a directory of keys; it is made if need be."""
+    path = keys.with_name("passphrase")
+    if not path.exists():
+        path.touch(0o600)
+        path.write_text("not-the-passphrase-of-any-city\n")
+    return path
+
+
 def settings(databases: Databases, keys: Path, **changed: str) -> Settings:
     """Return settings of a world, some of them changed."""
     given = {
         "arrest_url": databases.arrests,
         "store_url": databases.store,
         "keys": str(keys),
+        "keys_passphrase": str(passphrase(keys)),
         "policies": str(POLICIES),
         "approvers": str(keys.with_name("approvers")),
         "issuer": ISSUER,
         "log_origin": "gateway.test/log",
+        "log_public": str(keys.with_name("public")),
         "peer_limit": "100000/minute",
         "client_limit": "100000/minute",
         **changed,
@@ -172,7 +183,7 @@ class World:
     def request(self, method: str, path: str, **asked: Any) -> TestResponse:
         """Ask through WSGI; no answer and no line of telemetry may hold a canary."""
         response = self.gateway.flask.test_client().open(path, method=method, **asked)
-        said = response.text + str(response.headers) + self.lines.getvalue()
+        said = response.data.decode(errors="replace") + str(response.headers) + self.lines.getvalue()
         assert CANARY not in said, "a record that nobody may see showed through"
         return response
 

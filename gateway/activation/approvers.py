@@ -53,22 +53,22 @@ class Approvers:
         """Return those whose keys count at a moment."""
         return Approvers(tuple(line for line in self.lines if line.covers(moment)))
 
-    def signer(self, armored: str, content: bytes, made: datetime) -> str:
+    def signer(self, armored: str, content: bytes, made: datetime, namespace: str) -> str:
         """Return the name of whoever signed the content; raise SignatureError where it proves nothing.
 
         1. The signature verifies. 2. Its key is registered, for this namespace. 3. It counted when this was made.
         """
         # 1.
         signature = sshsig.parse(armored)
-        sshsig.verify(signature, content, NAMESPACE)
+        sshsig.verify(signature, content, namespace)
         # 2.
         for approver in self.lines:
             if approver.key == signature.key:
                 break
         else:
             raise SignatureError(f"the key {signature.key.fingerprint} is no registered approver's")
-        if approver.namespaces and NAMESPACE not in approver.namespaces:
-            raise SignatureError(f"the key of {approver.name} is not registered for {NAMESPACE}")
+        if approver.namespaces and namespace not in approver.namespaces:
+            raise SignatureError(f"the key of {approver.name} is not registered for {namespace}")
         # 3.
         if not approver.covers(made):
             raise SignatureError(f"the key of {approver.name} did not count at {made:%Y-%m-%d %H:%M}Z")

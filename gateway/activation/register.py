@@ -1,5 +1,6 @@
 """The register of statements and of the bundles that they put in force, in the gateway's store."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -27,12 +28,14 @@ from gateway.audit.entry import Entry
 from gateway.audit.log import Log
 from gateway.canonical import Json
 from gateway.policy.archive import Files, pack, unpack
-from gateway.policy.bundle import Bundle
+from gateway.policy.bundle import CATALOGUE, Bundle
 from gateway.policy.check import checked
 from gateway.store import Store
 
 # A statement may be made on a machine whose clock goes a little wrong.
 _AHEAD = timedelta(minutes=5)
+# An entry names so many changed files, and counts the rest: a leaf must stay small.
+MAX_TOLD = 50
 
 
 Newest = tuple[int, int, bytes, str] | None
@@ -72,11 +75,7 @@ class Register:
 
     def bundle(self, name: str) -> Bundle:
         """Read a bundle from its archive and check it; raise StatementError or FileError where it is not sound."""
-        with self.store.reading() as connection:
-            archive = connection.scalar(sa.select(tables.bundle.c.archive).where(tables.bundle.c.digest == name))
-        if archive is None:
-            raise StatementError(f"the bundle {name} is not in the store")
-        bundle = checked(unpack(archive))
+        bundle = checked(self._files(name))
         if bundle.digest != name:
             raise StatementError(f"the bundle {name} was changed in the store")
         return bundle
@@ -122,11 +121,29 @@ class Register:
             "signers": list(signers),
             "bundle": statement.deed.bundle if isinstance(statement.deed, Activate | Rollback) else None,
             "from": _day(statement.deed),
+            **self._changes(history, now, files),
             "stopped": None if isinstance(statement.deed, Activate | Rollback) else statement.deed.agency,
         }
         entry = Entry(f"policy-{action_of(statement.deed)}", "permit", "done", now, None, facts)
         self._log.append(entry, lambda connection: _write(connection, statement, signed, archive))
         return statement
+
+    def _changes(self, history: History, now: datetime, files: Files | None) -> dict[str, Json]:
+        """Tell which files an activation changes from those in force, the catalogue's among them."""
+        if files is None:
+            return {}
+        turns = history.turns(now)
+        before = self._files(turns[-1].bundle) if turns else {}
+        changed = sorted(name for name in before.keys() | files.keys() if before.get(name) != files.get(name))
+        digest_of = hashlib.sha256(files.get(CATALOGUE, b"")).hexdigest()
+        return {"catalogue": f"sha256:{digest_of}", "changed": changed[:MAX_TOLD], "changed_files": len(changed)}
+
+    def _files(self, name: str) -> Files:
+        with self.store.reading() as connection:
+            archive = connection.scalar(sa.select(tables.bundle.c.archive).where(tables.bundle.c.digest == name))
+        if archive is None:
+            raise StatementError(f"the bundle {name} is not in the store")
+        return unpack(archive)
 
     def seal(self) -> None:
         """Seal what was written, as a command does that ends."""

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import rfc8785
 
-from gateway.activation.approvers import Approvers
+from gateway.activation.approvers import NAMESPACE, Approvers
 from gateway.errors import ConfigurationError
 from gateway.sshsig import SignatureError
 
@@ -176,7 +176,7 @@ def verify(content: bytes, signatures: Iterable[str], approvers: Approvers) -> t
     for armored in signatures:
         # 1.
         try:
-            name = approvers.signer(armored, content, statement.made)
+            name = approvers.signer(armored, content, statement.made, NAMESPACE)
         except SignatureError as error:
             raise StatementError(f"statement {statement.sequence}: {error}") from None
         # 2.

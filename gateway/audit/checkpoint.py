@@ -91,6 +91,13 @@ def sign(checkpoint: Checkpoint, keys: Iterable[Ed25519PrivateKey]) -> str:
     return f"{text}\n{''.join(_signed(checkpoint.origin, text, key) for key in keys)}"
 
 
+def signers(note: str, origin: str) -> set[bytes]:
+    """Return the ids of the log's keys by which a note says that it is signed; nothing is verified."""
+    _, _, signatures = note.rpartition("\n\n")
+    parsed = [_signature(line) for line in signatures.removesuffix("\n").split("\n")]
+    return {signature[:4] for name, signature in parsed if name == origin}
+
+
 def _signed(origin: str, text: str, key: Ed25519PrivateKey) -> str:
     key_id = Verifier(origin, key.public_key()).key_id()
     signature = base64.b64encode(key_id + key.sign(text.encode())).decode()

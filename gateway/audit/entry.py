@@ -58,7 +58,7 @@ def subjects(kind: str, value: Json) -> tuple[str | None, str | None]:
             return officer(name), None
         case "record", {"resource": str(resource), "key": str(key), "person": str(whose)}:
             return person(whose), record(resource, key)
-        case "recalled", {"resource": str(resource), "key": str(key)}:
+        case "record" | "recalled", {"resource": str(resource), "key": str(key)}:
             return None, record(resource, key)
         case _, {"person": str(whose)}:
             return person(whose), None
@@ -107,9 +107,13 @@ def commit(salt: bytes, kind: str, value: Json) -> bytes:
     return hashlib.sha256(_DOMAIN + salt + canonical({"kind": kind, "value": value})).digest()
 
 
-def seal(entry: Entry) -> SealedEntry:
+def new_id() -> str:
+    """Return the id of an entry to come: 128 random bits."""
+    return os.urandom(16).hex()
+
+
+def seal(entry: Entry, identifier: str) -> SealedEntry:
     """Give an entry its id and its salts, and write its leaf as canonical JSON (RFC 8785)."""
-    identifier = os.urandom(16).hex()
     salts = os.urandom(SALT * len(entry.openings))
     commitments = tuple(
         Commitment(salt, commit(salt, opening.kind, opening.value), opening)

@@ -1,23 +1,26 @@
 """The log's writer: an entry is durable before `append` returns, and sealed into the tree soon after."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-import msgspec
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from gateway import tables
-from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign
-from gateway.audit.entry import Entry, SealedEntry, seal
+from gateway.audit import heading
+from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign, signers
+from gateway.audit.entry import Entry, SealedEntry, new_id, seal
+from gateway.audit.heading import Heading
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.audit.openings import Openings
 from gateway.audit.promise import Promised, Promises
+from gateway.audit.public import PublicPart, read
+from gateway.audit.tiles import Disagreement
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.keys import Ring
 from gateway.store import Store
@@ -34,6 +37,9 @@ _APPEND = """
 _NEWEST_CHECKPOINT = sa.select(tables.checkpoint).order_by(tables.checkpoint.c.size.desc()).limit(1)
 
 With = Callable[[Connection], None]
+T = TypeVar("T")
+# What changes the store, in a transaction and under an entry's id, and then says what it did.
+Deed = Callable[[Connection, str], tuple[Entry, T]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +50,18 @@ class LoggedEntry:
     promise: str
 
 
-class _Leaf(msgspec.Struct):
-    """Of a leaf, what it can be searched by."""
-
-    time: str
-    action: str
-    decision: str
-    outcome: str
-    client: str | None = None
-    agency: str | None = None
-    purpose: str | None = None
-
-    def columns(self) -> dict[str, object]:
-        """Return what stands beside the leaf's hash."""
-        return {**msgspec.structs.asdict(self), "time": datetime.fromisoformat(self.time).timestamp()}
-
-
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     """An entry that waits for its place: its leaf's hash, and what it can be searched by."""
 
     id: str
     hashed: bytes
-    told: _Leaf
+    heading: Heading
 
     @classmethod
     def read(cls, entry_id: str, leaf: bytes) -> "_Waiting":
         """Read it from its leaf's bytes."""
-        return cls(entry_id, leaf_hash(leaf), msgspec.json.decode(leaf, type=_Leaf))
+        return cls(entry_id, leaf_hash(leaf), heading.read(leaf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +73,16 @@ class Signing:
 
 
 class Log:
-    """One log in the gateway's store: an origin, signing keys, a tree; entries are sealed within `delay` seconds."""
+    """One log in the gateway's store: an origin, signing keys, a tree; entries are sealed within `delay` seconds.
 
-    def __init__(self, store: Store, origin: str, signing: Signing, openings: Openings, delay: int) -> None:
+    What was given out of it is known outside of the store too, in its public part.
+    """
+
+    def __init__(
+        self, store: Store, origin: str, signing: Signing, openings: Openings, public: PublicPart, delay: int
+    ) -> None:
         self._store = store
+        self._public = public
         self._checkpoints = signing.checkpoints
         self._promises = Promises(origin, signing.promises)
         self._openings = openings
@@ -103,7 +99,7 @@ class Log:
         A crash before the commit leaves nothing, and nothing was answered. A crash after it leaves an entry for an
         answer that was not sent: the log may say too much, never too little.
         """
-        sealed = seal(entry)
+        sealed = seal(entry, new_id())
         now = time.time()
         try:
             with self._store.transaction() as connection:
@@ -117,6 +113,17 @@ class Log:
         made = int(now)
         promised = Promised(sealed.id, leaf_hash(sealed.leaf), made, made + self._delay)
         return LoggedEntry(sealed.id, self._promises.sign(promised))
+
+    def perform(self, deed: Deed[T]) -> T:
+        """Let a deed change the store, and write the entry that it makes of it, in one transaction; return its result.
+
+        For what can be told only after it was done, such as how much there was to do. A crash leaves all or nothing.
+        """
+        identifier = new_id()
+        with self._store.transaction() as connection:
+            entry, result = deed(connection, identifier)
+            self._insert(connection, seal(entry, identifier), time.time())
+        return result
 
     def _insert(self, connection: Connection, sealed: SealedEntry, now: float) -> None:
         kept = self._openings.seal(sealed.commitments, sealed.id)
@@ -151,12 +158,13 @@ class Log:
             head = connection.execute(sa.select(tables.tree_head).with_for_update(skip_locked=True)).one_or_none()
             if head is None:
                 return 0
+            _refuse_loss(self._public.kept(), head.size)
             # Two steps: of a join, a planner may read the whole log to find the few that wait.
             oldest = sa.select(tables.pending.c.entry_id).order_by(tables.pending.c.since).limit(BATCH)
             waiting = list(connection.scalars(oldest))
             chosen = sa.select(tables.entry.c.entry_id, tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(waiting))
             found = connection.execute(chosen).all() if waiting else []
-            entries = sorted((_Waiting.read(e.entry_id, e.leaf) for e in found), key=lambda entry: entry.told.time)
+            entries = sorted((_Waiting.read(e.entry_id, e.leaf) for e in found), key=lambda entry: entry.heading.time)
             if entries:
                 self._extend(connection, Frontier(head.size, head.frontier), entries)
         self._sign()
@@ -182,7 +190,7 @@ class Log:
         leaves = []
         for entry in entries:
             place = {"leaf_index": frontier.size, "entry_id": entry.id, "leaf_hash": entry.hashed}
-            leaves.append(place | entry.told.columns())
+            leaves.append(place | entry.heading.columns())
             frontier.append(entry.hashed)
         connection.execute(tables.leaf.insert(), leaves)
         done = tables.pending.c.entry_id.in_([entry.id for entry in entries])
@@ -198,15 +206,18 @@ class Log:
     def _sign(self) -> None:
         """Sign the head if it has no checkpoint yet. Two signers of one head write the same note.
 
-        The first note under a new key is signed by the key before it too: whoever trusts that one learns of the new.
+        A key signs once the tree tells of it. The first note under a new key is signed by the key before it too, so
+        that whoever trusts that one learns of the new. From then on a process that does not know the new key signs
+        nothing: the old one alone counts no longer.
         """
         with self._store.transaction() as connection:
-            head = connection.execute(sa.select(tables.tree_head)).one()
+            # Locked, so that no note by the old key alone comes after one by the new.
+            head = connection.execute(sa.select(tables.tree_head).with_for_update()).one()
             newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
-            if newest is not None and newest.size == head.size:
+            if newest is not None and (newest.size == head.size or self._succeeded(newest.note)):
                 return
-            before = self._checkpoints.newest if newest is None else self._signer(newest.note)
-            numbers = dict.fromkeys((before, self._checkpoints.newest))
+            number = self._in_force(connection)
+            numbers = dict.fromkeys((number if newest is None else self._signer(newest.note), number))
             root = Frontier(head.size, head.frontier).root()
             checkpoint = Checkpoint(self.verifier.origin, head.size, root)
             note = sign(checkpoint, [self._checkpoints.keys[number] for number in numbers])
@@ -216,8 +227,27 @@ class Log:
             else:
                 connection.execute(postgresql.insert(tables.checkpoint).on_conflict_do_nothing(), row)
 
+    def _in_force(self, connection: Connection) -> int:
+        """Return the number of the newest key whose record has its place in the tree; before any has, of the first."""
+        table = tables.key_record
+        told = sa.select(sa.func.max(table.c.number)).join(tables.leaf, tables.leaf.c.entry_id == table.c.entry_id)
+        number: int | None = connection.scalar(told.where(table.c.use == "checkpoint"))
+        return min(self._checkpoints.keys) if number is None else number
+
+    def publish(self) -> None:
+        """Give out the newest checkpoint; raise Disagreement where it does not continue what was given out."""
+        self._public.publish(self.checkpoint, self._leaf_hashes)
+
+    def _leaf_hashes(self, begin: int, end: int) -> Iterator[bytes]:
+        table = tables.leaf
+        for first in range(begin, end, BATCH):
+            within = table.c.leaf_index.between(first, min(first + BATCH, end) - 1)
+            with self._store.reading() as connection:
+                page = sa.select(table.c.leaf_hash).where(within).order_by(table.c.leaf_index)
+                yield from connection.scalars(page).all()
+
     def checkpoint(self) -> str:
-        """Return the newest signed checkpoint."""
+        """Return the newest signed checkpoint, whether or not it was given out yet."""
         with self._store.reading() as connection:
             newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
         if newest is None:
@@ -225,29 +255,65 @@ class Log:
         return str(newest.note)
 
     def check(self) -> None:
-        """Refuse to start on a log of another origin, or one whose newest checkpoint this key did not sign.
+        """Refuse to start on a log of another origin or key, and on a store that does not continue what was given out.
 
-        Nothing is sealed or signed before: a strange key would sign its own way in.
+        Nothing is sealed or signed before: a strange key would sign its own way in, a store that lost entries a fork.
         """
+        # First what was given out, then the store: another process may be sealing and publishing.
+        kept = self._public.kept()
+        size = self._check_store()
+        if kept is None:
+            raise ConfigurationError(
+                f"of the log's {size} leaves none is public in GATEWAY_LOG_PUBLIC; 'gateway init' publishes them anew"
+            )
+        try:
+            self._public.check(self.opened(kept))
+        except CheckpointError as error:
+            raise ConfigurationError(f"what is public in GATEWAY_LOG_PUBLIC is not this log's: {error}") from None
+        _refuse_loss(kept, size)
+        self.publish()
+        self.seal_all()
+
+    def check_whole(self) -> None:
+        """Refuse a store that holds less than was given out."""
+        kept = self._public.kept()
+        _refuse_loss(kept, self._check_store())
+
+    def begin(self) -> None:
+        """Check the log, and publish it from the first leaf on where nothing of it is public on this machine."""
+        if self._public.kept() is None:
+            self._check_store()
+            self.seal_all()
+            self._public.begin(self.checkpoint, self._leaf_hashes)
+        else:
+            self.check()
+
+    def _check_store(self) -> int:
+        """Return how many leaves the store holds, if they are this log's."""
         with self._store.transaction() as connection:
-            head = connection.execute(sa.select(tables.tree_head)).one()
+            # In this order: another process may be sealing.
             newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
+            head = connection.execute(sa.select(tables.tree_head)).one()
         if head.origin != self.verifier.origin:
             raise ConfigurationError(f"the store holds the log '{head.origin}', not '{self.verifier.origin}'")
         if newest is None and head.size:
             raise ConfigurationError("the store holds a log whose checkpoints are gone")
         if newest is not None:
             self._check_continues(newest.note, head)
-        self.seal_all()
+        return int(head.size)
 
     def _check_continues(self, note: str, head: sa.Row[Any]) -> None:
         try:
-            checkpoint = self._verifier(self._signer(note)).open(note)
+            checkpoint = self.opened(note)
         except CheckpointError as error:
             raise ConfigurationError(f"the log in the store is not this key's: {error}") from None
         root = Frontier(head.size, head.frontier).root()
         if checkpoint.size > head.size or (checkpoint.size == head.size and checkpoint.root != root):
             raise ConfigurationError("the log in the store does not continue its newest checkpoint")
+
+    def opened(self, note: str) -> Checkpoint:
+        """Verify a note by the log's keys and return its checkpoint; raise CheckpointError."""
+        return self._verifier(self._signer(note)).open(note)
 
     def _signer(self, note: str) -> int:
         """Return the number of the newest key that signed a note; raise CheckpointError where none did."""
@@ -261,6 +327,10 @@ class Log:
         self._verifier(numbers[-1]).open(note)
         return numbers[-1]
 
+    def _succeeded(self, note: str) -> bool:
+        """Whether a key that is not at hand signed a note of this log."""
+        return not signers(note, self.verifier.origin) <= {self._verifier(n).key_id() for n in self._checkpoints.keys}
+
     def _verifier(self, number: int) -> Verifier:
         return Verifier(self.verifier.origin, self._checkpoints.keys[number].public_key())
 
@@ -268,3 +338,13 @@ class Log:
         """Return how many entries wait for the sealer."""
         with self._store.reading() as connection:
             return connection.scalar(sa.select(sa.func.count()).select_from(tables.pending)) or 0
+
+
+def _refuse_loss(kept: str | None, size: int) -> None:
+    """Refuse a store that holds less than was given out: what it sealed next would take the places of lost leaves."""
+    given_out = 0 if kept is None else read(kept).size
+    if given_out > size:
+        raise Disagreement(
+            f"a checkpoint of {given_out} leaves was given out, and the store holds {size}: it is an older copy, or "
+            "lost entries; where no newer copy is left, 'gateway audit declare-loss' lets the log go on"
+        )

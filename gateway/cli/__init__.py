@@ -12,6 +12,7 @@ from gateway.cli import (
     diff,
     explain,
     instrument,
+    keys,
     plan,
     policy,
     review,
@@ -61,5 +62,6 @@ for command in (
     instrument.instrument,
     policy.policy,
     audit.audit,
+    keys.keys,
 ):
     program.add_command(command)

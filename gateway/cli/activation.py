@@ -94,7 +94,7 @@ def rollback(key: Path, because: str) -> None:
     with composition.open_register(settings) as register:
         _warn(settings, register.history())
         content = register.propose(Rollback(register.history().before(composition.now())), because).content()
-    enacted(settings, content, [signed(content, key)], None)
+    enacted(settings, content, [signed(content, key, NAMESPACE)], None)
 
 
 @click.command()
@@ -112,7 +112,7 @@ def stop(agency: str, key: Path, because: str) -> None:
     with composition.open_register(settings) as register:
         _warn(settings, register.history())
         content = register.propose(Stop(agency), because).content()
-    enacted(settings, content, [signed(content, key)], None)
+    enacted(settings, content, [signed(content, key, NAMESPACE)], None)
 
 
 @click.command()
@@ -175,13 +175,13 @@ def enacted(settings: Settings, content: bytes, signatures: list[str], files: Fi
     click.echo(f"statement {statement.sequence}: {described(statement)}")
 
 
-def signed(content: bytes, key: Path) -> str:
+def signed(content: bytes, key: Path, namespace: str) -> str:
     """Sign with a private key; one that is encrypted, or that a device holds, is left to ssh-keygen."""
     with suppress(OSError, ValueError, TypeError, UnsupportedAlgorithm):
         private = serialization.load_ssh_private_key(key.read_bytes(), None)
         if isinstance(private, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
-            return sshsig.sign(private, content, NAMESPACE)
-    command = ["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(key)]
+            return sshsig.sign(private, content, namespace)
+    command = ["ssh-keygen", "-Y", "sign", "-n", namespace, "-f", str(key)]
     try:
         # What it asks for, and what goes wrong, it tells the approver itself.
         done = subprocess.run(command, input=content, stdout=subprocess.PIPE, check=True)  # noqa: S603 -- no shell

@@ -1,27 +1,26 @@
-"""`gateway audit`: show the log's leaves, and verify the log."""
+"""`gateway audit`: show the log's leaves, verify the log, and declare what a restored store has lost."""
 
 import json
-import sys
 from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress, TaskID
 
 from gateway import app as composition
 from gateway import settings as configuration
+from gateway.audit import loss
 from gateway.audit.show import latest
-from gateway.audit.verify import VerificationError, Verified
-from gateway.audit.verify import verify as verify_log
+from gateway.cli import erasure, recall
 from gateway.cli.officer import by_officer, written_down
+from gateway.cli.verify import verify
 
 
 @click.group()
 def audit() -> None:
     """Show and verify the log."""
+
+
+audit.add_command(verify)
 
 
 @audit.command()
@@ -37,46 +36,19 @@ def show(last: int, as_json: bool, by: str) -> None:  # noqa: FBT001 -- click pa
         click.echo(json.dumps(leaf) if as_json else line(leaf))
 
 
-@audit.command()
-@click.option(
-    "--against", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="a checkpoint kept before"
-)
-@click.option("--keep", type=click.Path(dir_okay=False, path_type=Path), help="where to keep the newest checkpoint")
-def verify(against: Path | None, keep: Path | None) -> None:
-    """Verify the whole log; print a checkpoint to keep."""
-    settings = configuration.read()
-    note = against.read_text(encoding="utf-8") if against else None
-    try:
-        with Progress(console=Console(file=sys.stderr), transient=True) as bar, composition.open_log(settings) as log:
-            task = bar.add_task("verifying leaves", total=None)
-            told_of = partial(_moved, bar, task)
-            verified = verify_log(log.store, log.log.verifier, log.openings, note, told_of)
-    except VerificationError as error:
-        click.echo(f"NOT VERIFIED: {error}", err=True)
-        sys.exit(1)
-    if keep is not None:
-        keep.write_text(verified.note, encoding="utf-8")
-    click.echo(told(verified, against=against is not None))
+@audit.command("declare-loss")
+@click.option("--because", required=True, help="why entries are lost; kept in the sealed part")
+@by_officer
+def declare_loss(because: str, by: str) -> None:
+    """Let a log go on whose store was restored from an older copy; that entries were lost stays in the log for ever.
 
-
-def _moved(bar: Progress, task: TaskID, done: int) -> None:
-    bar.update(task, completed=done)
-
-
-def told(verified: Verified, *, against: bool) -> str:
-    """Say what was verified, and what could not be."""
-    lines = [f"verified: {verified.size} leaves, well formed, in order, and signed"]
-    if verified.unsealed:
-        lines.append(f"{verified.unsealed} entries wait to be sealed")
-    if against:
-        lines.append("the log continues the checkpoint given: nothing before it was changed, removed or reordered")
-    else:
-        lines.append(
-            "without an earlier checkpoint (--against) a log that was rewritten and signed anew by the key's holder "
-            "can't be told from this one"
-        )
-    lines.append(f"keep this checkpoint:\n{verified.note}")
-    return "\n".join(lines)
+    The leaves that the store lacks keep their places, by the hashes that are public in GATEWAY_LOG_PUBLIC. Run it on
+    the machine whose public checkpoint covers the most leaves, over the newest copy of the store that is left.
+    """
+    with composition.open_log(configuration.read()) as opened:
+        opened.store.check()
+        declared = loss.declare(opened.store, opened.log, opened.public, because, by, composition.now())
+    click.echo(f"Declared: the entries of leaves {declared.first} to {declared.last} are lost; their hashes stay.")
 
 
 def line(leaf: Mapping[str, Any]) -> str:
@@ -102,3 +74,7 @@ def _told(value: object) -> str:
             return " and ".join(map(str, names))
         case _:
             return str(value)
+
+
+for command in (*recall.COMMANDS, *erasure.COMMANDS):
+    audit.add_command(command)

@@ -24,6 +24,7 @@ def written_down(
     log: Log, action: str, by: str, facts: dict[str, Json], *openings: Opening, also: With | None = None
 ) -> None:
     """Append what an officer did, with what `also` writes in the same transaction, and seal it."""
+    log.check_whole()
     log.append(
         Entry(action, "permit", "done", composition.now(), None, facts, (Opening("officer", by), *openings)), also
     )

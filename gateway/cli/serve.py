@@ -26,7 +26,7 @@ PATIENCE = 10
 
 @click.command()
 def init() -> None:
-    """Make the keys and the store's tables, where they do not exist yet."""
+    """Make the keys, the store's tables and the log's public part, where they do not exist yet."""
     settings = configuration.read()
     composition.prepare(settings)
     with composition.open_log(settings) as opened:
@@ -75,11 +75,11 @@ def worker(settings: Settings | None = None) -> Flask:
     telemetry.configure()
     try:
         gateway = composition.build(settings or configuration.read())
+        gateway.start()
     except (ConfigurationError, FileError) as error:
         click.echo(f"gateway: {error}", err=True)
         sys.exit(Arbiter.WORKER_BOOT_ERROR)
     for threads in (gateway.sealer, gateway.guard):
-        threads.start()
         atexit.register(threads.stop)
     return gateway.flask
 

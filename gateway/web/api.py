@@ -2,18 +2,22 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from flask import Blueprint, Response, g, request
 
-from gateway.access import Circumstances, Question
+from gateway.access import Circumstances, Subject
 from gateway.disclosure import Answer, Custodian, LoggedRefusal
 from gateway.errors import Code, Malformed, Throttled, Unauthenticated
 from gateway.identity.tokens import AccessTokens, SuspendedClient
+from gateway.notices import Notices
 from gateway.web import parse
 from gateway.web.problems import SentAnswer, send, unavailable
 from gateway.web.throttle import Throttle
 
 _BEARER = "bearer "
+
+Ask = Callable[[Subject, Circumstances], Answer]
 
 
 def circumstances() -> Circumstances:
@@ -21,22 +25,46 @@ def circumstances() -> Circumstances:
     return Circumstances(request.remote_addr or "unknown", g.began, request.content_length or 0)
 
 
-def blueprint(custodian: Custodian, tokens: AccessTokens, throttle: Throttle) -> Blueprint:
+def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, throttle: Throttle) -> Blueprint:
     """Build the routes of /v1."""
     api = Blueprint("api", __name__, url_prefix="/v1")
     road = _Road(custodian, tokens, throttle)
 
     @api.get("/resources")
     def resources() -> Response:
-        return road.walk(lambda: parse.describe(request))
+        return road.walk("read", lambda: partial(custodian.disclose, parse.describe(request)))
 
     @api.post("/<resource>/search")
     def search(resource: str) -> Response:
-        return road.walk(lambda: parse.search(request, resource))
+        return road.walk("read", lambda: partial(custodian.disclose, parse.search(request, resource)))
+
+    @api.get("/entries/<identifier>")
+    def receipt(identifier: str) -> Response:
+        def read() -> Ask:
+            parse.nothing(request)
+            return partial(custodian.receipt, identifier)
+
+        return road.walk("receipt", read)
+
+    @api.get("/notices")
+    def owed() -> Response:
+        def read() -> Ask:
+            parse.nothing(request)
+            return partial(custodian.serve, "notices", notices.listed)
+
+        return road.walk("notices", read)
+
+    @api.post("/notices/<identifier>/acknowledge")
+    def acknowledge(identifier: str) -> Response:
+        def read() -> Ask:
+            parse.nothing(request)
+            return partial(custodian.serve, "notice-acknowledge", partial(notices.acknowledged, identifier))
+
+        return road.walk("notice-acknowledge", read)
 
     @api.get("/<resource>/<identifier>")
     def record(resource: str, identifier: str) -> Response:
-        return road.walk(lambda: parse.lookup(request, resource, identifier))
+        return road.walk("read", lambda: partial(custodian.disclose, parse.lookup(request, resource, identifier)))
 
     @api.after_request
     def only_from_the_door(response: Response) -> Response:
@@ -54,30 +82,30 @@ class _Road:
         self._tokens = tokens
         self._throttle = throttle
 
-    def walk(self, read: Callable[[], Question]) -> Response:
-        """Answer a request."""
-        answer = self._answer(read)
+    def walk(self, action: str, read: Callable[[], Ask]) -> Response:
+        """Answer a request; `read` gives what to ask of the door, `action` names what is refused before."""
+        answer = self._answer(action, read)
         return self._throttle.told(send(answer), answer.refusal if isinstance(answer, LoggedRefusal) else None)
 
-    def _answer(self, read: Callable[[], Question]) -> Answer:
+    def _answer(self, action: str, read: Callable[[], Ask]) -> Answer:
         came = circumstances()
         try:
             subject = self._tokens.subject(_bearer())
         except SuspendedClient as refusal:
-            return self._custodian.refuse_counted(refusal, refusal.subject, came, action="read")
+            return self._custodian.refuse_counted(refusal, refusal.subject, came, action=action)
         except Unauthenticated as refusal:
-            return self._custodian.refuse_unknown(refusal, came, action="read")
+            return self._custodian.refuse_unknown(refusal, came, action=action)
         g.subject = subject
         try:
             self._throttle.check_client(subject.client)
         except Throttled as refusal:
-            return self._custodian.refuse_counted(refusal, subject, came, action="read")
+            return self._custodian.refuse_counted(refusal, subject, came, action=action)
         try:
-            question = read()
+            ask = read()
         except Malformed as refusal:
             stated = _stated_purpose()
-            return self._custodian.refuse(refusal, subject, came, action="read", purpose=stated)
-        return self._custodian.disclose(question, subject, came)
+            return self._custodian.refuse(refusal, subject, came, action=action, purpose=stated)
+        return ask(subject, came)
 
 
 def _bearer() -> str:

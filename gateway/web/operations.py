@@ -1,4 +1,4 @@
-"""What operators and everyone may read: health, readiness, counters, the log's newest checkpoint."""
+"""What operators and everyone may read: health, readiness, counters, the public part of the log."""
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, jsonify, request
 
-from gateway.audit.log import Log
-from gateway.errors import Unavailable
+from gateway.audit.public import PublicPart
+from gateway.audit.tiles import NoTile, parse
+from gateway.errors import Code, NotFound, Unavailable
 from gateway.telemetry import Telemetry
-from gateway.web.problems import unavailable
+from gateway.web.problems import TEXT, told, unavailable
 
 Check = Callable[[], object]
+
+# A tile never changes (tlog-tiles, "Merkle Tree").
+_FOR_EVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class Readiness:
     refused: Callable[[], Iterable[str]]
 
 
-def blueprint(telemetry: Telemetry, log: Log, readiness: Readiness) -> Blueprint:
+def blueprint(telemetry: Telemetry, public: PublicPart, readiness: Readiness) -> Blueprint:
     """Build the routes."""
     operations = Blueprint("operations", __name__)
 
@@ -50,8 +54,22 @@ def blueprint(telemetry: Telemetry, log: Log, readiness: Readiness) -> Blueprint
 
     @operations.get("/log/checkpoint")
     def checkpoint() -> Response:
-        """Give the newest signed checkpoint (C2SP tlog-tiles)."""
-        return Response(log.checkpoint(), content_type="text/plain; charset=utf-8")
+        """Give the newest signed checkpoint (C2SP tlog-tiles), as it stands in the public part."""
+        note = public.kept()
+        return unavailable() if note is None else Response(note, content_type=TEXT)
+
+    @operations.get("/log/tile/<path:path>")
+    def tile(path: str) -> Response:
+        """Give a tile of the newest checkpoint's tree. That one is not there is public too, and has no entry."""
+        try:
+            content = public.tile(parse(path))
+        except NoTile:
+            content = None
+        if content is None:
+            return told(NotFound(Code.ROUTE_UNKNOWN, "The checkpoint's tree has no such tile, or no longer."))
+        response = Response(content, content_type="application/octet-stream")
+        response.headers["Cache-Control"] = _FOR_EVER
+        return response
 
     return operations
 

@@ -61,6 +61,13 @@ def lookup(request: Request, resource: str, identifier: str) -> Lookup:
     return Lookup(resource, purpose(request), case(request), identifier)
 
 
+def nothing(request: Request) -> None:
+    """Read a request that says all in its path: no parameters and no body; a stated purpose is not read."""
+    _no_parameters(request)
+    if _content(request):
+        raise Malformed(Code.MALFORMED, "No body is read here; send none.")
+
+
 def search(request: Request, resource: str) -> Search:
     """Read a question for a page of records."""
     _no_parameters(request)

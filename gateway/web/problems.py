@@ -1,15 +1,16 @@
-"""Turns answers of the door into HTTP: disclosures as JSON, refusals as problems (RFC 9457)."""
+"""Turns answers of the door into HTTP: disclosures as JSON, receipts as text, refusals as problems (RFC 9457)."""
 
 from flask import Response
 
 from gateway.audit.log import LoggedEntry
-from gateway.disclosure import Answer, Disclosure, LoggedRefusal
+from gateway.disclosure import Answer, Disclosure, LoggedReceipt, LoggedRefusal
 from gateway.errors import Code, Refusal, Unavailable
 from gateway.problem import problem
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
-RETRY_AFTER = {Code.UNAVAILABLE: "5"}
+TEXT = "text/plain; charset=utf-8"
+RETRY_AFTER = {Code.UNAVAILABLE: "5", Code.ENTRY_NOT_SEALED: "1"}
 
 
 class SentAnswer(Response):
@@ -21,6 +22,8 @@ def send(answer: Answer) -> SentAnswer:
     match answer:
         case Disclosure(body, entry):
             response = SentAnswer(body, 200, content_type=JSON)
+        case LoggedReceipt(text, entry):
+            response = SentAnswer(text, 200, content_type=TEXT)
         case LoggedRefusal(refusal, entry):
             response = SentAnswer(problem(refusal), refusal.status, content_type=PROBLEM)
             challenge(response, refusal)
@@ -36,10 +39,14 @@ def note(response: Response, entry: LoggedEntry) -> None:
     response.headers["Log-Promise"] = entry.promise
 
 
+def told(refusal: Refusal) -> Response:
+    """Write a refusal that has no entry."""
+    return Response(problem(refusal), refusal.status, content_type=PROBLEM)
+
+
 def unavailable() -> Response:
     """Write the one answer without an entry: the constant 503 of a gateway that can't log."""
-    refusal = Unavailable()
-    response = Response(problem(refusal), refusal.status, content_type=PROBLEM)
+    response = told(Unavailable())
     response.headers["Retry-After"] = RETRY_AFTER[Code.UNAVAILABLE]
     return response
 

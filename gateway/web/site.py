@@ -7,10 +7,11 @@ from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from gateway.audit.log import Log
+from gateway.audit.public import PublicPart
 from gateway.disclosure import Custodian
 from gateway.errors import Code, Malformed, NotFound, Refusal, Unavailable
 from gateway.identity.tokens import AccessTokens, Assertions
+from gateway.notices import Notices
 from gateway.settings import Settings
 from gateway.telemetry import RequestLine, Telemetry
 from gateway.web import api, oauth, operations
@@ -23,9 +24,10 @@ from gateway.web.throttle import Throttle, throttled
 def build(
     settings: Settings,
     custodian: Custodian,
+    notices: Notices,
     assertions: Assertions,
     tokens: AccessTokens,
-    log: Log,
+    public: PublicPart,
     telemetry: Telemetry,
     readiness: Readiness,
 ) -> Flask:
@@ -36,9 +38,9 @@ def build(
     app.url_map.merge_slashes = False
     app.before_request(api.begin)
     throttle = Throttle(app, settings)
-    app.register_blueprint(api.blueprint(custodian, tokens, throttle))
+    app.register_blueprint(api.blueprint(custodian, notices, tokens, throttle))
     app.register_blueprint(oauth.blueprint(app, settings, custodian, assertions, tokens))
-    app.register_blueprint(operations.blueprint(telemetry, log, readiness))
+    app.register_blueprint(operations.blueprint(telemetry, public, readiness))
     _handle_errors(app, custodian, telemetry, throttle)
     _finish(app, telemetry)
     if settings.trusted_proxies:
@@ -93,7 +95,8 @@ def _refusal(error: HTTPException) -> Refusal:
 def _finish(app: Flask, telemetry: Telemetry) -> None:
     @app.after_request
     def finish(response: Response) -> Response:
-        response.headers["Cache-Control"] = "no-store"
+        # Tiles alone have said otherwise.
+        response.headers.setdefault("Cache-Control", "no-store")
         response.headers["X-Content-Type-Options"] = "nosniff"
         telemetry.request(
             RequestLine(

@@ -28,20 +28,20 @@ def test_a_registered_key_signs_under_its_name(kind: str) -> None:
     """Comments, blank lines and options that fit are as OpenSSH has them."""
     others = [f"{name} {key}" for name, key in KEYS.items() if name != kind]
     read = parse("# the city's", "", f'alice namespaces="git,{NAMESPACE}" {KEYS[kind]}', *others)
-    assert read.signer(made(kind), MESSAGE, NOW) == "alice"
+    assert read.signer(made(kind), MESSAGE, NOW, NAMESPACE) == "alice"
 
 
 def test_a_key_of_nobody_proves_nothing() -> None:
     """Who is not registered is no approver, however well the signature verifies."""
     with pytest.raises(SignatureError, match="no registered approver"):
-        parse(OTHER, f"alice {KEYS['ecdsa']}").signer(made("ed25519"), MESSAGE, NOW)
+        parse(OTHER, f"alice {KEYS['ecdsa']}").signer(made("ed25519"), MESSAGE, NOW, NAMESPACE)
 
 
 def test_a_key_for_other_uses_proves_nothing() -> None:
     """Namespaces of a line are kept."""
     read = parse(OTHER, f'alice namespaces="git" {KEYS["ed25519"]}')
     with pytest.raises(SignatureError, match="not registered for"):
-        read.signer(made("ed25519"), MESSAGE, NOW)
+        read.signer(made("ed25519"), MESSAGE, NOW, NAMESPACE)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,10 @@ def test_a_key_counts_in_its_time(options: str, counts: bool) -> None:  # noqa: 
     """From the one moment on, until before the other, by the time at which the statement was made."""
     read = parse(OTHER, f"alice {options} {KEYS['ed25519']}")
     if counts:
-        assert read.signer(made("ed25519"), MESSAGE, NOW) == "alice"
+        assert read.signer(made("ed25519"), MESSAGE, NOW, NAMESPACE) == "alice"
     else:
         with pytest.raises(SignatureError, match="did not count"):
-            read.signer(made("ed25519"), MESSAGE, NOW)
+            read.signer(made("ed25519"), MESSAGE, NOW, NAMESPACE)
 
 
 ED = KEYS["ed25519"]
@@ -115,7 +115,7 @@ def test_one_name_with_two_keys_is_one_approver() -> None:
     with pytest.raises(ConfigurationError, match="fewer approvers"):
         parse(f"alice {ED}", f"alice {KEYS['rsa']}")
     read = parse(f"alice {ED}", f"alice {KEYS['rsa']}", f"bob {KEYS['ecdsa']}")
-    assert {read.signer(made(kind), MESSAGE, NOW) for kind in ("ed25519", "rsa")} == {"alice"}
+    assert {read.signer(made(kind), MESSAGE, NOW, NAMESPACE) for kind in ("ed25519", "rsa")} == {"alice"}
 
 
 def test_a_file_that_others_can_write_is_refused(tmp_path: Path) -> None:

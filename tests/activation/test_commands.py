@@ -66,10 +66,12 @@ def shell(sqlite_arrests: str, tmp_path: Path) -> Shell:
         "arrest_url": sqlite_arrests,
         "store_url": f"sqlite:///{tmp_path / 'store.db'}",
         "keys": str(tmp_path / "keys"),
+        "keys_passphrase": str(world.passphrase(tmp_path / "keys")),
         "policies": str(directory(tmp_path / "policies", "first")),
         "approvers": str(tmp_path / "approvers"),
         "issuer": "http://127.0.0.1:8000",
         "log_origin": "commands.gateway.test/log",
+        "log_public": str(tmp_path / "public"),
         "bind": f"127.0.0.1:{servers.free_port()}",
     }
     settings = read(environment(given))
@@ -119,6 +121,10 @@ def test_a_policys_life(shell: Shell, tmp_path: Path) -> None:
     told = {leaf["statement"]: (leaf["action"], leaf["signers"]) for leaf in leaves if "statement" in leaf}
     assert told[1] == ("policy-activate", [ALICE, BOB])
     assert told[3] == ("policy-rollback", [BOB])
+    changed = [leaf["changed"] for leaf in leaves if leaf["action"] == "policy-activate"]
+    assert "catalogue.yaml" in changed[0], "the first activation brings the catalogue"
+    assert changed[1]
+    assert "catalogue.yaml" not in changed[1]
 
 
 def test_a_stops_life(shell: Shell, tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway import app as composition
 from gateway.activation.statement import Lift, Rollback, Stop
-from gateway.audit.verify import verify
+from gateway.audit import sealed
 from gateway.keys import public_pem
 from gateway.settings import Settings, read
 from tests import world
 from tests.activation.city import directory
+from tests.audit.logs import verify
 from tests.e2e import servers
 from tests.policy import small
 from tests.services import Postgres
@@ -82,10 +83,12 @@ def settings(postgres: Postgres, valkey: str, tmp_path: Path) -> Iterator[dict[s
         "arrest_url": postgres.url(names[0]),
         "store_url": postgres.url(names[1]),
         "keys": str(tmp_path / "keys"),
+        "keys_passphrase": str(world.passphrase(tmp_path / "keys")),
         "policies": str(directory(tmp_path / "first", "first")),
         "approvers": str(tmp_path / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",
         "log_origin": "live.gateway.test/log",
+        "log_public": str(tmp_path / "public"),
         "bind": f"127.0.0.1:{port}",
         "workers": "2",
         "limiter_storage": valkey,
@@ -133,4 +136,5 @@ def test_processes_follow_while_they_are_asked(settings: dict[str, str], tmp_pat
     assert len(told) == 2 + 2 + 2, "each of two processes took three bundles into force"
     with composition.open_log(chosen) as log:
         log.log.seal_all()
-        verify(log.store, log.log.verifier, log.openings)
+        verify(log.store, log.log)
+        sealed.check(log.store, log.openings)

@@ -5,9 +5,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import rfc8785
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,14 +19,32 @@ from sqlalchemy.engine import Connection
 from gateway import app as composition
 from gateway import keys as key_files
 from gateway import tables
+from gateway.audit import heading, sealed
 from gateway.audit.checkpoint import Checkpoint, sign
+from gateway.audit.export import export
 from gateway.audit.log import Log
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.audit.openings import Openings
-from gateway.audit.verify import Verified, verify
+from gateway.audit.sealed import SealedPartError
+from gateway.errors import ConfigurationError
 from gateway.store import Store
+from gateway.verifier import verify as offline
+from gateway.verifier.evidence import Evidence
+from gateway.verifier.note import read_log_key
+from gateway.verifier.verdict import VerificationError, Verified
 from tests.services import Postgres
 from tests.world import Databases, settings
+
+NOT_VERIFIED = (VerificationError, SealedPartError, ConfigurationError)
+
+
+def verify(store: Store, log: Log, against: str | None = None) -> Verified:
+    """Export a log, and verify the export as a stranger would."""
+    evidence = Evidence(() if against is None else (against,), (), (), ())
+    keys = (read_log_key(log.verifier.vkey()),)
+    with TemporaryDirectory() as scratch:
+        export(store, log.verifier.origin, Path(scratch) / "log")
+        return offline.verify(Path(scratch) / "log", keys, evidence, datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +58,9 @@ class OpenLog:
 
     def verify(self, against: str | None = None) -> Verified:
         """Verify the log, with the keys of its openings."""
-        return verify(self.store, self.log.verifier, self.openings, against)
+        verified = verify(self.store, self.log, against)
+        sealed.check(self.store, self.openings)
+        return verified
 
     def seal(self) -> None:
         """Seal all that waits."""
@@ -49,7 +72,7 @@ def opened(databases: Databases, keys: Path, **changed: str) -> Iterator[OpenLog
     """Open a log as another process would, and let its connections go at the end."""
     chosen = settings(databases, keys, **changed)
     with composition.open_log(chosen) as log:
-        yield OpenLog(log.store, log.log, log.openings, key_files.read(keys).checkpoint.keys[1])
+        yield OpenLog(log.store, log.log, log.openings, key_files.read(keys, chosen.keys_passphrase).checkpoint.keys[1])
 
 
 @contextmanager
@@ -115,10 +138,18 @@ def renumber(connection: Connection, entry_ids: list[str]) -> None:
     for index, entry_id in enumerate(entry_ids):
         content = connection.scalar(sa.select(tables.entry.c.leaf).where(tables.entry.c.entry_id == entry_id))
         hashed = leaf_hash(content or b"")
-        row = {"leaf_index": index, "entry_id": entry_id, "leaf_hash": hashed}
+        row = {"leaf_index": index, "entry_id": entry_id, "leaf_hash": hashed} | _columns(content or b"")
         connection.execute(tables.leaf.insert(), row)
         frontier.append(hashed)
     connection.execute(tables.tree_head.update().values(size=frontier.size, frontier=frontier.pack()))
+
+
+def _columns(content: bytes) -> dict[str, object]:
+    """Return what a leaf is searched by; a forger keeps to it, where the leaf can be read at all."""
+    try:
+        return heading.read(content).columns()
+    except (ValueError, msgspec.DecodeError):
+        return {}
 
 
 def order(connection: Connection) -> list[str]:

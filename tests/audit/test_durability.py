@@ -567,7 +567,7 @@ def server(sqlite_arrests: str, tmp_path: Path) -> Server:
     worlds.register(store, "fbi", key_files.public_pem(key), worlds.agreement("fbi", "FBI"))
     found = clients.find("fbi")
     assert found is not None
-    signing = key_files.read(chosen.keys).token
+    signing = key_files.read(chosen.keys, chosen.keys_passphrase).token
     issuing = tokens.AccessTokens(chosen.issuer, chosen.resource_server, signing, clients, time.time)
     token = issuing.issue(tokens.Authenticated(found, "Officer One"))
     store.close()

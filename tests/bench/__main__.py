@@ -121,7 +121,7 @@ def _started(root: Path, server: Postgres, valkey: str, records: str) -> Iterato
     key = _registered(settings, agreement)
     purpose = min(agreement.purposes)
     with psycopg.connect(server.url(records)) as connection:
-        ids = Ids(key_files.read(settings.keys).ids)
+        ids = Ids(key_files.read(settings.keys, settings.keys_passphrase).ids)
         asked = workloads(load(settings.policies), Subject(CLIENT, agreement), purpose, ids, connection)
     shapes = root / "shapes.json"
     shapes.write_bytes(msgspec.json.encode({workload.name: _shape(workload) for workload in asked}))
@@ -151,10 +151,12 @@ def _settings(root: Path, records: str, store: str, valkey: str, port: int) -> d
         "arrest_url": records,
         "store_url": store,
         "keys": str(root / "keys"),
+        "keys_passphrase": str(world.passphrase(root / "keys")),
         "policies": str(world.POLICIES),
         "approvers": str(root / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",
         "log_origin": "bench.test/log",
+        "log_public": str(root / "public"),
         "bind": f"127.0.0.1:{port}",
         "workers": "2",
         "limiter_storage": valkey,

@@ -90,7 +90,7 @@ def pair(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
     subject = Subject("one", agreement("one", mission="looking", purposes=frozenset({"looking"})))
     asked = AccessRequest(subject, Action.READ, "cases", "looking", now())
     assert isinstance(decide(asked, bundle), Permit)
-    ids = Ids(key_files.read(tmp_path / "keys").ids)
+    ids = Ids(key_files.read(tmp_path / "keys", tmp_path / "passphrase").ids)
     yield Pair(sides[0], right, bundle.catalogue, law(bundle, local_day(asked, bundle)), ids)
     for side in sides:
         side.world.close()

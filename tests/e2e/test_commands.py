@@ -8,10 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from tests.e2e import servers
-from tests.world import POLICIES
+from tests.world import POLICIES, passphrase
 
 EXPLAINED = ["policy", "explain", "--agency", "ICE", "--component", "ERO", "--mission", "immigration-enforcement"]
 PURPOSE = ["--purpose", "immigration-enforcement"]
+ADDRESS = ["--address", "1 Invented Square"]
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +23,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "arrest_url": f"sqlite:///{directory / 'arrests.db'}",
         "store_url": f"sqlite:///{directory / 'store.db'}",
         "keys": str(directory / "keys"),
+        "keys_passphrase": str(passphrase(directory / "keys")),
         "policies": str(POLICIES),
         "approvers": str(directory / "approvers"),
         "issuer": "http://127.0.0.1:8000",
         "log_origin": "commands.gateway.test/log",
+        "log_public": str(directory / "public"),
     }
     assert "100 arrests" in done(["seed", "--url", given["arrest_url"], "--arrests", "100"], given)
     assert "commands.gateway.test/log+" in done(["init"], given)
@@ -43,7 +46,7 @@ def done(arguments: list[str], settings: dict[str, str], status: int = 0) -> str
 def test_a_clients_life(settings: dict[str, str], tmp_path: Path) -> None:
     """A client is registered, listed, suspended and resumed; each step is in the log, under the officer's seal."""
     done(["client", "keygen", str(tmp_path / "key"), "--algorithm", "EdDSA"], settings)
-    add = ["client", "add", "atf", "--agency", "ATF", "--component", "Field Division", "--ori", "PATEST001"]
+    add = ["client", "add", "atf", "--agency", "ATF", "--component", "Field Division", "--ori", "PATEST001", *ADDRESS]
     add += ["--mission", "firearms-regulation", "--criminal-justice-agency", "--purpose", "firearms-investigation"]
     add += ["--from", "2020-01-01", "--key", str(tmp_path / "key.pub.pem"), "--by", "Officer Sealed"]
     assert done(add, settings) == "registered atf\n"
@@ -63,7 +66,7 @@ def test_an_agreements_life(settings: dict[str, str], tmp_path: Path) -> None:
     done(["client", "keygen", str(tmp_path / "key")], settings)
     scan = tmp_path / "signed.pdf"
     scan.write_bytes(b"a scan")
-    add = ["client", "add", "hsi", "--agency", "ICE", "--component", "HSI", "--ori", "PATEST003"]
+    add = ["client", "add", "hsi", "--agency", "ICE", "--component", "HSI", "--ori", "PATEST003", *ADDRESS]
     add += [
         "--mission",
         "immigration-enforcement",
@@ -193,7 +196,7 @@ def client(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     """Register a client."""
     key = tmp_path_factory.mktemp("client") / "key"
     done(["client", "keygen", str(key)], settings)
-    add = ["client", "add", "ero", "--agency", "ICE", "--component", "ERO", "--ori", "PATEST009", *PURPOSE]
+    add = ["client", "add", "ero", "--agency", "ICE", "--component", "ERO", "--ori", "PATEST009", *ADDRESS, *PURPOSE]
     add += ["--mission", "immigration-enforcement", "--no-criminal-justice-agency", "--from", "2008-01-01"]
     done([*add, "--key", f"{key}.pub.pem"], settings)
     return "ero"

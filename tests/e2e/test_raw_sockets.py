@@ -15,7 +15,7 @@ from gateway.keys import public_pem
 from gateway.settings import read
 from tests.e2e import servers
 from tests.e2e.servers import Server
-from tests.world import ASSERTION_TYPE, POLICIES, agreement, prepare, register
+from tests.world import ASSERTION_TYPE, POLICIES, agreement, passphrase, prepare, register
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -29,10 +29,12 @@ def server(sqlite_arrests: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "arrest_url": sqlite_arrests,
         "store_url": f"sqlite:///{directory / 'store.db'}",
         "keys": str(directory / "keys"),
+        "keys_passphrase": str(passphrase(directory / "keys")),
         "policies": str(POLICIES),
         "approvers": str(directory / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",
         "log_origin": "raw.gateway.test/log",
+        "log_public": str(directory / "public"),
         "bind": f"127.0.0.1:{port}",
         "threads": "2",
     }

@@ -13,15 +13,16 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway import app as composition
-from gateway.audit.verify import verify
+from gateway.audit import sealed
 from gateway.identity import clients
 from gateway.keys import public_pem
 from gateway.settings import read
 from gateway.store import Store
+from tests.audit.logs import verify
 from tests.e2e import servers
 from tests.services import Postgres
 from tests.watch import hooks
-from tests.world import POLICIES, agreement, prepare, register
+from tests.world import POLICIES, agreement, passphrase, prepare, register
 
 ROLES = servers.ROOT / "deploy" / "roles.sql"
 
@@ -57,10 +58,12 @@ def settings(
         "arrest_url": postgres.url(arrests),
         "store_url": postgres.url(store),
         "keys": str(tmp_path / "keys"),
+        "keys_passphrase": str(passphrase(tmp_path / "keys")),
         "policies": str(POLICIES),
         "approvers": str(tmp_path / "approvers"),
         "issuer": f"http://127.0.0.1:{port}",
         "log_origin": "e2e.gateway.test/log",
+        "log_public": str(tmp_path / "public"),
         "bind": f"127.0.0.1:{port}",
         "workers": "2",
         "threads": "4",
@@ -105,12 +108,13 @@ def test_two_workers_serve_one_log_and_one_limit(
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if '"event": "request"' in line]
     assert len([line for line in lines if line["status"] == 200 and line["client"] == "fbi"]) == 60
     log.log.seal_all()
-    verify(log.store, log.log.verifier, log.openings)
+    verify(log.store, log.log)
+    sealed.check(log.store, log.openings)
     with log.store.engine.connect() as connection:
         kept = set(connection.scalars(sa.text("SELECT entry_id FROM entry")))
-        sealed = connection.scalar(sa.text("SELECT count(*) FROM leaf"))
+        leaves = connection.scalar(sa.text("SELECT count(*) FROM leaf"))
     assert {headers["Log-Entry"] for status, headers in answers if status == 200} <= kept
-    assert sealed == len(kept)
+    assert leaves == len(kept)
 
 
 def _as_owner(settings: dict[str, str]) -> str:
@@ -143,7 +147,7 @@ def test_the_writer_can_add_to_the_log_and_never_change_it(settings: dict[str, s
     """Not even the gateway's own role can rewrite what was logged."""
     column = {
         "entry": "leaf = ''",
-        "opening": "salt = ''",
+        "opening": "sealed = ''",
         "leaf": "leaf_hash = ''",
         "checkpoint": "note = ''",
         "bundle": "archive = ''",

@@ -19,11 +19,15 @@ ROUTES = {
     ("/.well-known/oauth-protected-resource", "GET"),
     ("/healthz", "GET"),
     ("/log/checkpoint", "GET"),
+    ("/log/tile/<path:path>", "GET"),
     ("/metrics", "GET"),
     ("/oauth/token", "POST"),
     ("/readyz", "GET"),
     ("/v1/<resource>/<identifier>", "GET"),
     ("/v1/<resource>/search", "POST"),
+    ("/v1/entries/<identifier>", "GET"),
+    ("/v1/notices", "GET"),
+    ("/v1/notices/<identifier>/acknowledge", "POST"),
     ("/v1/resources", "GET"),
 }
 
@@ -46,6 +50,7 @@ def test_the_list_of_routes_is_pinned(make_world: MakeWorld) -> None:
     [
         ("Disclosure", "gateway/disclosure.py"),
         ("LoggedRefusal", "gateway/disclosure.py"),
+        ("LoggedReceipt", "gateway/disclosure.py"),
         ("LoggedEntry", "gateway/audit/log.py"),
         ("SentAnswer", "gateway/web/problems.py"),
     ],

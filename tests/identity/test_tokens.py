@@ -58,7 +58,7 @@ class Forger:
     """Someone with the gateway's own key: the worst case, where the claims alone must tell."""
 
     def __init__(self, asker: Asker) -> None:
-        self.key = keys.read(asker.world.settings.keys).token.keys[1]
+        self.key = keys.read(asker.world.settings.keys, asker.world.settings.keys_passphrase).token.keys[1]
         header, claims, _ = asker.token.split(".")
         self.header, self.claims = decoded(header), decoded(claims)
 

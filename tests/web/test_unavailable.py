@@ -308,9 +308,11 @@ GOOD = {
     "GATEWAY_ARREST_URL": "postgresql://reader:arrest-s3cret@db/arrests",
     "GATEWAY_STORE_URL": "postgresql://gateway:store-s3cret@db/gateway",
     "GATEWAY_KEYS": "/etc/gateway/keys",
+    "GATEWAY_KEYS_PASSPHRASE": "/run/credentials/gateway/keys-passphrase",
     "GATEWAY_APPROVERS": "/etc/gateway/approvers",
     "GATEWAY_ISSUER": "https://arrests.example",
     "GATEWAY_LOG_ORIGIN": "arrests.example/log",
+    "GATEWAY_LOG_PUBLIC": "/var/lib/gateway/public",
 }
 
 
@@ -433,13 +435,13 @@ def test_a_second_process_that_counts_in_memory_is_refused(databases: Databases,
     second.close()
 
 
-KEY_FILES = tuple(f"{use}-1.pem" for use in (*key_files.SIGNING, *key_files.SECRETS))
+KEY_FILES = tuple(f"{use}-1.pem" for use in key_files.USES)
 
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
     """A directory of good keys."""
-    key_files.create(tmp_path / "keys")
+    key_files.create(tmp_path / "keys", world.passphrase(tmp_path / "keys"))
     assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == sorted(KEY_FILES)
     return tmp_path / "keys"
 
@@ -450,9 +452,9 @@ def test_a_key_that_others_can_read_is_refused(keys: Path, name: str) -> None:
     for mode in (0o640, 0o604, 0o660, 0o610, 0o777):
         (keys / name).chmod(mode)
         with pytest.raises(ConfigurationError, match=name):
-            key_files.read(keys)
+            key_files.read(keys, world.passphrase(keys))
     (keys / name).chmod(0o400)
-    key_files.read(keys)
+    key_files.read(keys, world.passphrase(keys))
 
 
 @pytest.mark.parametrize("name", KEY_FILES)
@@ -462,18 +464,18 @@ def test_a_key_that_is_missing_or_broken_is_refused(keys: Path, name: str) -> No
     for content in (b"", b"nonsense-nonsense", good[:-5], b"-----BEGIN"):
         (keys / name).write_bytes(content)
         with pytest.raises(ConfigurationError, match=name) as caught:
-            key_files.read(keys)
+            key_files.read(keys, world.passphrase(keys))
         assert "nonsense" not in str(caught.value)
     (keys / name).unlink()
     with pytest.raises(ConfigurationError, match=name.removesuffix("-1.pem")):
-        key_files.read(keys)
+        key_files.read(keys, world.passphrase(keys))
 
 
 def test_keys_have_one_use_each(keys: Path) -> None:
     """A key of another kind in a key's place is refused."""
     shutil.copy(keys / "checkpoint-1.pem", keys / "token-1.pem")
     with pytest.raises(ConfigurationError, match=r"token-1\.pem"):
-        key_files.read(keys)
+        key_files.read(keys, world.passphrase(keys))
 
 
 def test_the_gateway_does_not_start_with_an_open_key(databases: Databases, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -20,12 +21,15 @@ import click
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway.audit.show import latest
-from gateway.audit.verify import verify
-from gateway.cli.audit import line, told
+from gateway.cli.audit import line
 from gateway.cli.demo import approval, cast, days, visit
 from gateway.cli.demo.step import DemoError, step
 from gateway.cli.seed import with_progress
+from gateway.cli.verify import scratch, told
 from gateway.settings import PREFIX, Settings
+from gateway.verifier.evidence import Evidence
+from gateway.verifier.note import read_log_key
+from gateway.verifier.verify import verify
 
 DAY = date(2014, 4, 17)
 CLOSING = "hold-standard-on-data"
@@ -97,15 +101,25 @@ def _empty(directory: Path) -> None:
     (directory / MARKER).touch()
 
 
+def _passphrase(path: Path) -> Path:
+    """Make the passphrase of the demo's keys, once; the city keeps its own apart from the keys."""
+    if not path.exists():
+        path.touch(0o600)
+        path.write_text(f"{secrets.token_urlsafe(32)}\n", encoding="ascii")
+    return path
+
+
 def _settings(directory: Path, port: int, policies: Path, client_limit: str) -> Settings:
     given = {
         "ARREST_URL": f"sqlite:///{directory / 'arrests.db'}",
         "STORE_URL": f"sqlite:///{directory / 'store.db'}",
         "KEYS": str(directory / "keys"),
+        "KEYS_PASSPHRASE": str(_passphrase(directory / "keys-passphrase")),
         "POLICIES": str(policies),
         "APPROVERS": str(directory / "allowed_signers"),
         "ISSUER": f"http://{HOST}:{port}",
         "LOG_ORIGIN": "demo.arrest-gateway.example/log",
+        "LOG_PUBLIC": str(directory / "public"),
         "BIND": f"{HOST}:{port}",
         "CLIENT_LIMIT": client_limit,
         "REHEARSAL_DAY": DAY.isoformat(),
@@ -168,8 +182,10 @@ def _checkpoint(settings: Settings) -> str:
 def _verified(settings: Settings, kept: str) -> None:
     with composition.open_log(settings) as opened:
         opened.log.seal_all()
-        verified = verify(opened.store, opened.log.verifier, opened.openings, kept)
-        click.echo(told(verified, against=True))
+        keys = (read_log_key(opened.log.verifier.vkey()),)
+        with scratch(opened) as exported:
+            verified = verify(exported, keys, Evidence((kept,), (), (), ()), composition.now())
+        click.echo("\n".join(told(verified)))
         before = int(kept.splitlines()[1])
         click.echo(f"The {verified.size - before} entries that these requests left:")
         for kind, leaves in groupby(latest(opened.store, verified.size - before), key=_kind):

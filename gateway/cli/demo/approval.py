@@ -25,7 +25,7 @@ def approve(settings: Settings, directory: Path) -> None:
         statement = statements.propose(activation_of(pass_tests(files), None), "For the demo.")
     content = statement.content()
     click.echo(f"what they sign: {content.decode()}")
-    enacted(settings, content, [signed(content, key) for key in keys], files)
+    enacted(settings, content, [signed(content, key, NAMESPACE) for key in keys], files)
 
 
 def register(settings: Settings, directory: Path) -> list[Path]:

@@ -100,7 +100,7 @@ def ice(settings: Settings, client: Client, hidden: int) -> None:
 
 def _hidden_and_missing(settings: Settings, program: Program, client: Client, hidden: int) -> None:
     """Ask for a record that exists and is hidden: its id is made here with the city's key, as no client can."""
-    ids = Ids(key_files.read(settings.keys).ids)
+    ids = Ids(key_files.read(settings.keys, settings.keys_passphrase).ids)
     holder = Holder(client.id, client.purpose, "arrests")
     answers = [program.get(f"/v1/arrests/{ids.conceal(key, holder)}") for key in (hidden, MISSING)]
     same = answers[0].body == answers[1].body and _stable(answers[0]) == _stable(answers[1])
