@@ -172,8 +172,8 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         store.check()
         opened = _opened(settings, store, _inventory(settings, store).keys())
         log, keys = opened.log, opened.keys
-        _started(log.check)
         log.failed = alerts.log_failed
+        _started(log.check)
         disagrees = partial(_log_refused, telemetry, alerts)
         publishing = Publishing(log, settings.seal_delay, disagrees, telemetry.log_published)
         # 2. and 3.

@@ -100,7 +100,7 @@ class Alerts:
         self.add(Alert(Kind.LOG_FAILURE, None, {}))
 
     def log_disagrees(self) -> None:
-        """Raise the alert that the store and what was published of the log do not agree."""
+        """Raise the alert that the store and the log's public part do not agree, or that this can't be written."""
         self.add(Alert(Kind.LOG_DISAGREEMENT, None, {}))
 
     def policy_refused(self) -> None:

@@ -219,6 +219,16 @@ def test_a_policy_that_is_refused_is_told(watched: Watched, hook: Hook) -> None:
         hook.await_one("policy-refused")
 
 
+def test_a_public_part_that_is_gone_is_told(watched: Watched, hook: Hook) -> None:
+    """What was given out of the log can't be held against the store any more."""
+    with watched() as world:
+        public = world.settings.log_public
+        public.rename(public.with_name("elsewhere"))
+        public.write_text("This is no directory.")
+        world.asker("fbi", "FBI").get_token()
+        hook.await_one("log-disagreement")
+
+
 def test_a_command_sends_its_alert_before_it_ends(hook: Hook, databases: Databases, tmp_path: Path) -> None:
     """For commands such as a verification that failed."""
     chosen: Settings = worlds.settings(databases, tmp_path / "keys", alert_webhook=hook.url)
