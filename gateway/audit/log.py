@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -14,10 +13,11 @@ from sqlalchemy.engine import Connection
 
 from gateway import tables
 from gateway.audit import heading
-from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign, signers
+from gateway.audit.checkpoint import Checkpoint, CheckpointError
 from gateway.audit.entry import Entry, SealedEntry, new_id, seal
 from gateway.audit.heading import Heading
 from gateway.audit.merkle import Frontier, leaf_hash
+from gateway.audit.notary import Notary
 from gateway.audit.openings import Openings
 from gateway.audit.promise import Promised, Promises
 from gateway.audit.public import PublicPart, read
@@ -94,13 +94,13 @@ class Log:
     ) -> None:
         self._store = store
         self._public = public
-        self._checkpoints = signing.checkpoints
+        self.notary = Notary(origin, signing.checkpoints)
+        self.verifier = self.notary.verifier
         self._promises = Promises(origin, signing.promises)
         self._openings = openings
         self._delay = delay
         # Until then, every entry had its place in the tree.
         self._complete_until = time.time()
-        self.verifier = Verifier(origin, signing.checkpoints.keys[signing.checkpoints.newest].public_key())
         # Told that an entry could not be written; a gateway that serves has someone listen.
         self.failed: Callable[[], None] = lambda: None
 
@@ -228,48 +228,20 @@ class Log:
             raise Unavailable
 
     def _sign(self) -> None:
-        """Sign the head if it has no checkpoint yet. Two signers of one head write the same note.
-
-        A key signs once the tree tells of it. The first note under a new key is signed by the key before it too, so
-        that whoever trusts that one learns of the new. From then on a process that does not know the new key signs
-        nothing: the old one alone counts no longer.
-        """
+        """Sign the head if it has no checkpoint yet. Two signers of one head write the same note."""
         with self._store.transaction() as connection:
             # Locked, so that no note by the old key alone comes after one by the new.
             head = connection.execute(sa.select(tables.tree_head).with_for_update()).one()
             newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
-            if newest is not None and (newest.size == head.size or self._succeeded(newest.note)):
+            if newest is not None and (newest.size == head.size or self.notary.is_succeeded(newest.note)):
                 return
-            number = self._in_force(connection)
-            numbers = dict.fromkeys((number if newest is None else self._signer(newest.note), number))
-            root = Frontier(head.size, head.frontier).root()
-            checkpoint = Checkpoint(self.verifier.origin, head.size, root)
-            note = sign(checkpoint, [self._checkpoints.keys[number] for number in numbers])
+            checkpoint = Checkpoint(self.verifier.origin, head.size, Frontier(head.size, head.frontier).root())
+            note = self.notary.sign(checkpoint, None if newest is None else newest.note, connection)
             row = {"size": head.size, "note": note}
             if self._store.sqlite:
                 connection.execute(tables.checkpoint.insert(), row)
             else:
                 connection.execute(postgresql.insert(tables.checkpoint).on_conflict_do_nothing(), row)
-
-    def _in_force(self, connection: Connection) -> int:
-        """Return the number of the newest key at hand of which the tree tells; before it tells of any, of the first.
-
-        One that was recorded since this process began is not at hand.
-        """
-        table = tables.key_record
-        told = sa.select(sa.func.max(table.c.number)).join(tables.leaf, tables.leaf.c.entry_id == table.c.entry_id)
-        at_hand = (table.c.use == "checkpoint") & table.c.number.in_(self._checkpoints.keys)
-        number: int | None = connection.scalar(told.where(at_hand))
-        return min(self._checkpoints.keys) if number is None else number
-
-    def accounted_for(self, connection: Connection, note: str) -> str:
-        """Return a note that was given out, signed so that this tree accounts for it.
-
-        Where the record of its key was lost, the key before signs the same tree. The next note is then signed by both,
-        once the new key has been recorded again.
-        """
-        number = self._in_force(connection)
-        return note if self._signer(note) == number else sign(self.opened(note), [self._checkpoints.keys[number]])
 
     def publish(self) -> None:
         """Give out the newest checkpoint; raise Disagreement where it does not continue what was given out."""
@@ -341,7 +313,7 @@ class Log:
 
     def _check_continues(self, note: str, head: sa.Row[Any]) -> None:
         try:
-            checkpoint = self._verifier(self._signer(note)).open(note)
+            checkpoint = self.notary.open(note)
         except CheckpointError as error:
             raise ConfigurationError(f"the log in the store is not this key's: {error}") from None
         root = Frontier(head.size, head.frontier).root()
@@ -349,37 +321,9 @@ class Log:
             raise ConfigurationError("the log in the store does not continue its newest checkpoint")
 
     def opened(self, note: str) -> Checkpoint:
-        """Verify a note that was given out and return its checkpoint; raise CheckpointError.
-
-        Its key may be retired by now: what is public on a machine that did not run is as old as its last hour.
-        """
-        table = tables.key_record
-        retired = sa.select(table.c.public).where((table.c.use == "checkpoint") & table.c.retired_by.is_not(None))
+        """Verify a note that was given out and return its checkpoint; raise CheckpointError."""
         with self._store.reading() as connection:
-            verifiers = [Verifier.read(public) for public in connection.scalars(retired)]
-        for verifier in verifiers:
-            with suppress(CheckpointError):
-                return verifier.open(note)
-        return self._verifier(self._signer(note)).open(note)
-
-    def _signer(self, note: str) -> int:
-        """Return the number of the newest key that signed a note; raise CheckpointError where none did."""
-        numbers = sorted(self._checkpoints.keys, reverse=True)
-        for number in numbers[:-1]:
-            try:
-                self._verifier(number).open(note)
-            except CheckpointError:
-                continue
-            return number
-        self._verifier(numbers[-1]).open(note)
-        return numbers[-1]
-
-    def _succeeded(self, note: str) -> bool:
-        """Whether a key that is not at hand signed a note of this log."""
-        return not signers(note, self.verifier.origin) <= {self._verifier(n).key_id() for n in self._checkpoints.keys}
-
-    def _verifier(self, number: int) -> Verifier:
-        return Verifier(self.verifier.origin, self._checkpoints.keys[number].public_key())
+            return self.notary.open_old(note, connection)
 
     def unsealed(self) -> int:
         """Return how many entries wait for the sealer."""

@@ -78,5 +78,5 @@ def _restore(connection: Connection, log: Log, given_out: Checkpoint, note: str,
         )
     connection.execute(tables.tree_head.update().values(size=frontier.size, frontier=frontier.pack()))
     connection.execute(
-        tables.checkpoint.insert(), {"size": given_out.size, "note": log.accounted_for(connection, note)}
+        tables.checkpoint.insert(), {"size": given_out.size, "note": log.notary.accounted_for(note, connection)}
     )

@@ -18,6 +18,7 @@ from gateway.app import OpenLog
 from gateway.audit import sealed
 from gateway.audit.export import export
 from gateway.audit.sealed import SealedPartError
+from gateway.telemetry import Telemetry
 from gateway.verifier.evidence import Evidence
 from gateway.verifier.lines import read_small
 from gateway.verifier.note import MAX_NOTE, VerifierKey, read_log_key, read_witness_key
@@ -25,6 +26,8 @@ from gateway.verifier.promise import MAX_PROMISE
 from gateway.verifier.receipt import MAX_RECEIPT
 from gateway.verifier.verdict import VerificationError, Verified, Wrong
 from gateway.verifier.verify import verify as verify_log
+from gateway.watch.alerts import Alert, Kind
+from gateway.watch.guard import send_now
 
 NOT_VERIFIED = 1
 VERIFIED_WITH_LOSS = 3
@@ -81,6 +84,9 @@ def verify(
             verified = verify_log(exported, trusted, evidence, datetime.now(UTC), progress)
     except (VerificationError, SealedPartError) as error:
         click.echo(f"NOT VERIFIED: {error}", err=True)
+        if directory is None:
+            # The city's own log: whoever watches it hears of this. An export may be a stranger's.
+            send_now(configuration.read(), Telemetry(), Alert(Kind.VERIFICATION_FAILURE, None, {}))
         sys.exit(NOT_VERIFIED)
     if keep is not None:
         _keep(keep, verified.note)
