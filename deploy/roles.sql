@@ -27,7 +27,14 @@ SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store, :'part' = 'au
 \if :store
     CREATE ROLE :"writer" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS;
     ALTER ROLE :"writer" SET synchronous_commit = on;
+    -- The gateway asks for the rest itself; they stand here for whatever else logs in under its role. A session that a
+    -- split network has cut off must not keep its locks.
     ALTER ROLE :"writer" SET idle_in_transaction_session_timeout = '10s';
+    ALTER ROLE :"writer" SET lock_timeout = '5s';
+    ALTER ROLE :"writer" SET tcp_keepalives_idle = 5;
+    ALTER ROLE :"writer" SET tcp_keepalives_interval = 2;
+    ALTER ROLE :"writer" SET tcp_keepalives_count = 3;
+    ALTER ROLE :"writer" SET tcp_user_timeout = '10s';
     REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
     GRANT CONNECT ON DATABASE :"database" TO :"writer";
@@ -37,6 +44,9 @@ SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store, :'part' = 'au
     GRANT SELECT, INSERT, DELETE ON pending TO :"writer";
     GRANT SELECT, UPDATE ON tree_head TO :"writer";
     GRANT SELECT, INSERT ON budget_mark TO :"writer";
+    -- How far alerts and the SIEM have read on; and which notices are overdue.
+    GRANT SELECT, INSERT, UPDATE ON forwarded TO :"writer";
+    GRANT SELECT ON notice TO :"writer";
     GRANT SELECT, INSERT, DELETE ON assertion TO :"writer";
     GRANT SELECT ON schema_version, client, instrument, key_record TO :"writer";
     -- A client acknowledges what it was owed. Owing a notice, holding and erasing are the owner's, by its commands.

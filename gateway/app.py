@@ -44,6 +44,9 @@ from gateway.records.query import Records
 from gateway.settings import Settings
 from gateway.store import Claim, Store
 from gateway.telemetry import Telemetry
+from gateway.watch import guard as watching
+from gateway.watch.alerts import Alerts
+from gateway.watch.guard import Guard
 from gateway.web import site
 from gateway.web.operations import Readiness
 
@@ -62,15 +65,23 @@ class Gateway:
     publishing: Publishing
     claim: Claim | None
     keys: Keys
+    guard: Guard
 
     def start(self) -> None:
-        """Write down that this process begins to serve, and by which keys, and start the sealer."""
+        """Write down that this process begins to serve, and by which keys, and start its threads."""
         using: dict[str, Json] = {use: {"number": key.number, "id": key.id} for use, key in self.keys.writing.items()}
         _started(lambda: self.log.append(Entry("gateway-start", "permit", "done", now(), None, {"keys": using})))
         self.sealer.start()
+        self.guard.start()
+
+    def stop(self) -> None:
+        """End the threads."""
+        self.sealer.stop()
+        self.guard.stop()
 
     def close(self) -> None:
         """Let every connection go, and the place of the only process."""
+        self.guard.close()
         if self.claim is not None:
             self.claim.close()
         self.store.close()
@@ -154,6 +165,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
     """
     with ExitStack() as refused:
         telemetry = Telemetry()
+        alerts = watching.alerts(settings, telemetry)
         # 1.
         store = Store(settings.store_url)
         refused.callback(store.close)
@@ -161,7 +173,9 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         opened = _opened(settings, store, _inventory(settings, store).keys())
         log, keys = opened.log, opened.keys
         _started(log.check)
-        publishing = Publishing(log, settings.seal_delay, telemetry.log_refused, telemetry.log_published)
+        log.failed = alerts.log_failed
+        disagrees = partial(_log_refused, telemetry, alerts)
+        publishing = Publishing(log, settings.seal_delay, disagrees, telemetry.log_published)
         # 2. and 3.
         records = Records(settings.arrest_url, settings.query_timeout)
         refused.callback(records.engine.dispose)
@@ -171,7 +185,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             partial(approvers.read, settings.approvers),
             Watch(
                 partial(_accept, fitting=fitting, log=log, telemetry=telemetry, clock=clock),
-                telemetry.policy_refused,
+                partial(_policy_refused, telemetry, alerts),
                 lambda bundle: telemetry.policy_accepted(bundle.digest),
             ),
             Clocks(clock, monotonic),
@@ -220,7 +234,18 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         refused.pop_all()
         # The policy first: what it waits for, a stop waits for.
         works = (policy.refresh, publishing.go_on, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
-        return Gateway(flask, Sealer(works), custodian, store, log, publishing, claim, keys)
+        guard = watching.guard(settings, store, alerts, lambda: policy.last.catalogue, clock)
+        return Gateway(flask, Sealer(works), custodian, store, log, publishing, claim, keys, guard)
+
+
+def _policy_refused(telemetry: Telemetry, alerts: Alerts, why: str) -> None:
+    telemetry.policy_refused(why)
+    alerts.policy_refused()
+
+
+def _log_refused(telemetry: Telemetry, alerts: Alerts, why: str) -> None:
+    telemetry.log_refused(why)
+    alerts.log_disagrees()
 
 
 def _ready(log: Log, publishing: Publishing) -> None:

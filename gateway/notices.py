@@ -157,8 +157,10 @@ class Notices:
 
     def all(self) -> list[Notice]:
         """Return the notices of all clients, those first that are due first."""
+        # Without the ids, which are the client's own.
+        told = [column for column in _TABLE.c if column is not _TABLE.c.ids]
         with self._store.reading() as connection:
-            rows = connection.execute(sa.select(_TABLE).order_by(_TABLE.c.due, _TABLE.c.client_id, _TABLE.c.notice_id))
+            rows = connection.execute(sa.select(*told).order_by(_TABLE.c.due, _TABLE.c.client_id, _TABLE.c.notice_id))
             return [
                 Notice(
                     row.notice_id,

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     client_limit: Annotated[str, Field(description="requests of one client")] = "300/minute"
     trusted_proxies: Annotated[int, Field(ge=0, le=3, description="proxies in front that set X-Forwarded-For")] = 0
     query_timeout: Annotated[int, Field(ge=1, le=60, description="seconds that a query may take")] = 5
+    alert_webhook: Annotated[str, Field(description="the URL that alerts are posted to; none if empty")] = ""
+    alert_secret: Annotated[Path | None, Field(description="the file of the bearer token for it")] = None
+    siem: Annotated[str, Field(description="where leaves go: file:///PATH or syslog://HOST:PORT; none if empty")] = ""
     rehearsal_day: Annotated[date | None, Field(description="answer as of this day; invented data only")] = None
     rehearsal_with: Annotated[str, Field(description="proposed policies to apply, parted by commas")] = ""
 
@@ -79,6 +82,26 @@ class Settings(BaseSettings):
         if not plain or not (local or parts.scheme == "https"):
             raise ValueError("must be an https URL, or http on this machine, without query and fragment")
         return value.rstrip("/")
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _webhook(cls, value: str) -> str:
+        parts = urlsplit(value)
+        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        plain = parts.hostname and not parts.username and not parts.fragment and (parts.port is None or parts.port > 0)
+        if value and not (plain and (local or parts.scheme == "https") and value.isascii() and " " not in value):
+            raise ValueError("must be an https URL, or http on this machine")
+        return value
+
+    @field_validator("siem")
+    @classmethod
+    def _sink(cls, value: str) -> str:
+        parts = urlsplit(value)
+        file = parts.scheme == "file" and not parts.netloc and len(parts.path) > 1 and not parts.path.endswith("/")
+        relay = parts.scheme == "syslog" and parts.hostname and parts.port and not parts.path.strip("/")
+        if value and not ((file or relay) and not parts.query and not parts.fragment and not parts.username):
+            raise ValueError("must be file:///PATH or syslog://HOST:PORT")
+        return value
 
     @field_validator("arrest_url", "store_url")
     @classmethod

@@ -1,8 +1,11 @@
 """The gateway's own database: its connections, and what it must promise before it is trusted."""
 
 import fcntl
+import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,17 +19,68 @@ from gateway.errors import ConfigurationError, Unavailable
 from gateway.tables import metadata, schema_version, tree_head
 
 SCHEMA_VERSION = 3
-# An arbitrary number that names the lock; PostgreSQL's advisory locks are numbers.
-_LIMITER_LOCK = 0x6C696D69
 # A transaction of SQLite that only reads, and so takes no lock of writers.
 _DEFERRED = "deferred"
+# A network that splits leaves connections that nobody closes. Either side of one gives up by itself: the gateway, so
+# that no thread waits for ever; PostgreSQL, so that what a session had locked is free again, its transaction undone.
+_CLIENT = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+_SERVER = {
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",
+}
 
 
 class Claim(Protocol):
-    """Something that is held until it is closed."""
+    """A place that one process at a time can have; it is held until it is closed, or its process ends."""
+
+    def held(self) -> bool:
+        """Whether it is still held: a connection that broke has lost it."""
 
     def close(self) -> None:
         """Let it go."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A claim by an advisory lock of a session, which has a connection of its own."""
+
+    connection: Connection
+
+    def held(self) -> bool:
+        try:
+            self.connection.execute(sa.select(1))
+        except SQLAlchemyError:
+            return False
+        return True
+
+    def close(self) -> None:
+        # The end of a session lets its locks go too, but some time after this returns.
+        with suppress(SQLAlchemyError):
+            self.connection.execute(sa.select(sa.func.pg_advisory_unlock_all()))
+        self.connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Locked:
+    """A claim by a lock on a file beside the store."""
+
+    file: TextIOWrapper
+
+    def held(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.file.close()
 
 
 class Store:
@@ -56,6 +110,18 @@ class Store:
         """Read as of one moment, however long it takes, and keep nobody from writing."""
         try:
             with self._snapshot.begin() as connection:
+                if not self.sqlite:
+                    # It locks nothing that others wait for, and whoever reads it may stop to think.
+                    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1h'")
+                yield connection
+        except SQLAlchemyError as error:
+            raise Unavailable from error
+
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """Run single statements, each a transaction of its own: durable as soon as it has been executed."""
+        try:
+            with self._autocommit.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise Unavailable from error
@@ -63,11 +129,13 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Read single statements, each of its own snapshot."""
-        try:
-            with self._autocommit.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise Unavailable from error
+        with self.statement() as connection:
+            yield connection
+
+    def hurry(self, connection: Connection) -> None:
+        """Let PostgreSQL end this transaction once its client has been silent for seconds: others wait behind it."""
+        if not self.sqlite:
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '3s'")
 
     def close(self) -> None:
         """Let the connections go."""
@@ -106,40 +174,68 @@ class Store:
 
         Two such processes would each grant the whole limit.
         """
-        refusal = ConfigurationError(
-            "another process counts requests in its own memory over the same store: with several processes set "
-            "GATEWAY_LIMITER_STORAGE to a Redis or Valkey URL"
-        )
-        if not self.sqlite:
-            connection = self._autocommit.connect()
-            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_LIMITER_LOCK))):
-                connection.close()
-                raise refusal
-            return connection
-        path = Path(str(self.engine.url.database) + ".limiter-lock")
-        file = path.open("w")
+        claim = self.claim("limiter")
+        if claim is None:
+            raise ConfigurationError(
+                "another process counts requests in its own memory over the same store: with several processes set "
+                "GATEWAY_LIMITER_STORAGE to a Redis or Valkey URL"
+            )
+        return claim
+
+    def claim(self, name: str) -> "Claim | None":
+        """Take a place by its name; return None where another process has it."""
+        if self.sqlite:
+            file = Path(f"{self.engine.url.database}.{name}-lock").open("w")  # noqa: SIM115 -- the claim closes it
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.close()
+                return None
+            return _Locked(file)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            raise refusal from None
-        return file
+            connection = self._autocommit.connect()
+            if connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_number(name)))):
+                # The pool would keep the session after its end, and with it the lock.
+                connection.detach()
+                return _Session(connection)
+            connection.close()
+        except SQLAlchemyError as error:
+            raise Unavailable from error
+        return None
+
+
+def _number(name: str) -> int:
+    """Return the number by which a lock is known: PostgreSQL's advisory locks have no names."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
 def _reading(engine: Engine) -> Engine:
     """Return an engine for single statements; on PostgreSQL of its own connections, which are never switched over."""
     if engine.dialect.name == "sqlite":
         return engine.execution_options(isolation_level="AUTOCOMMIT")
-    url = engine.url.render_as_string(hide_password=False)
+    return _postgresql(engine.url, isolation_level="AUTOCOMMIT")
+
+
+def _postgresql(url: sa.URL, **options: str) -> Engine:
+    """Open an engine for PostgreSQL; what the URL sets of its own goes before."""
+    asked = url.query.get("options", "")
+    stated = " ".join(f"-c {name}={value}" for name, value in _SERVER.items())
+    given = {name: value for name, value in _CLIENT.items() if name not in url.query}
     return sa.create_engine(
-        url, hide_parameters=True, pool_size=16, max_overflow=0, pool_timeout=5, isolation_level="AUTOCOMMIT"
+        url,
+        hide_parameters=True,
+        pool_size=16,
+        max_overflow=0,
+        pool_timeout=5,
+        connect_args={**given, "options": f"{stated} {asked}"},
+        **options,
     )
 
 
 def _engine(url: str) -> Engine:
     """Open an engine whose errors never carry a bound value."""
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, hide_parameters=True, pool_size=16, max_overflow=0, pool_timeout=5)
+        return _postgresql(sa.make_url(url))
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": 10})
 
     @sa.event.listens_for(engine, "connect")

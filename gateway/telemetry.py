@@ -78,6 +78,20 @@ class Telemetry:
             registry=self._registry,
         )
 
+        self._alerts = Counter("gateway_alerts", "Alerts by kind", ["kind"], registry=self._registry)
+        self._repeated = Counter(
+            "gateway_alerts_suppressed",
+            "Alerts that repeated one of the last minutes, and were only counted",
+            ["kind"],
+            registry=self._registry,
+        )
+        self._undelivered = Counter(
+            "gateway_alerts_undelivered",
+            "Alerts that the webhook did not get",
+            ["kind"],
+            registry=self._registry,
+        )
+
     def request(self, line: RequestLine) -> None:
         """Write the canonical line of a request, and count it."""
         self._requests.labels(line.route, str(line.status), line.code).inc()
@@ -133,6 +147,20 @@ class Telemetry:
             structlog.get_logger().error("resource-unfit", resource=resource, message=why)
         if not unfit:
             structlog.get_logger().info("resources-fit")
+
+    def alert(self, kind: str, facts: Mapping[str, object]) -> None:
+        """Raise an alert; the facts are ids and numbers, and nothing personal."""
+        self._alerts.labels(kind).inc()
+        structlog.get_logger().warning("alert", kind=kind, **facts)
+
+    def alert_repeated(self, kind: str) -> None:
+        """Count an alert that repeats one of the last minutes."""
+        self._repeated.labels(kind).inc()
+
+    def alert_undelivered(self, kind: str, why: str) -> None:
+        """Report an alert that the webhook did not get."""
+        self._undelivered.labels(kind).inc()
+        structlog.get_logger().error("alert-undelivered", kind=kind, reason=why)
 
     def exposition(self) -> bytes:
         """Return the counters in Prometheus's text format, of all processes where a directory is shared."""

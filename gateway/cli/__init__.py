@@ -11,16 +11,22 @@ from gateway.cli import (
     client,
     demo,
     diff,
+    erasure,
     explain,
+    export,
     instrument,
     keys,
     plan,
     policy,
+    recall,
+    report,
+    review,
     search,
     seed,
     serve,
     sight,
     trial,
+    verify,
 )
 from gateway.cli.activation import COMMANDS
 from gateway.errors import ConfigurationError, Unavailable
@@ -52,7 +58,18 @@ def program() -> None:
 
 for command in (explain.command, trial.test, diff.command, plan.command, *COMMANDS):
     policy.policy.add_command(command)
-for command in (search.search, sight.show, sight.explain, accounting.account):
+for command in (
+    search.search,
+    sight.show,
+    sight.explain,
+    accounting.account,
+    *recall.COMMANDS,
+    *erasure.COMMANDS,
+    export.export,
+    verify.verify,
+    report.extract,
+    review.review,
+):
     audit.audit.add_command(command)
 for command in (
     serve.init,
@@ -65,6 +82,7 @@ for command in (
     instrument.instrument,
     policy.policy,
     audit.audit,
+    report.report,
     keys.keys,
 ):
     program.add_command(command)

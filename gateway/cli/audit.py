@@ -1,4 +1,4 @@
-"""`gateway audit`: its group, how a leaf is told in a line, and declaring what a restored store has lost."""
+"""`gateway audit`: verify the log; declare what a restored store has lost; how a leaf is told in a line."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,17 +8,12 @@ import click
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway.audit import loss
-from gateway.cli import erasure, recall
 from gateway.cli.officer import by_officer
-from gateway.cli.verify import verify
 
 
 @click.group()
 def audit() -> None:
-    """Search, show, explain and verify the log; account for disclosures, recall and erase."""
-
-
-audit.add_command(verify)
+    """Search, show, explain and verify the log; account for disclosures, recall them, and erase by order."""
 
 
 @audit.command("declare-loss")
@@ -59,7 +54,3 @@ def _told(value: object) -> str:
             return " and ".join(map(str, names))
         case _:
             return str(value)
-
-
-for command in (*recall.COMMANDS, *erasure.COMMANDS):
-    audit.add_command(command)

@@ -11,7 +11,7 @@ from gateway import sshsig
 from gateway.activation import approvers
 from gateway.cli.activation import KEY, SIGNATURE, signed
 from gateway.cli.officer import by_officer
-from gateway.cli.recall import BECAUSE, DAYS, tell_owed
+from gateway.cli.recall import BECAUSE, DAYS, REASON, tell_owed
 from gateway.erasure import erase as erasing
 from gateway.erasure import holds
 from gateway.erasure import order as orders
@@ -45,7 +45,7 @@ _POSTGRESQL = (
 
 @click.group(invoke_without_command=True)
 @click.option("--person", type=_PERSON, help="the person's key in the arrest database")
-@click.option("--because", help="why, in a sentence; it is sealed, and erased with the person")
+@click.option("--because", type=REASON, help="why, in a sentence; it is sealed, and erased with the person")
 @by_officer
 @click.pass_context
 def hold(context: click.Context, person: int | None, because: str | None, by: str) -> None:
@@ -133,7 +133,6 @@ def enact_(file: Path, signatures: tuple[Path, ...], days: int, by: str) -> None
     asked = erasing.Enactment(_read(file), [_read(path).decode("ascii", "replace") for path in signatures], by, days)
     trusted = approvers.read(settings.approvers)
     with composition.open_log(settings) as opened:
-        opened.store.check()
         done = erasing.enact(opened.log, opened.openings, opened.ids, trusted, asked, composition.now())
         opened.log.seal_all()
         clients = Clients(opened.store).all()
@@ -142,8 +141,7 @@ def enact_(file: Path, signatures: tuple[Path, ...], days: int, by: str) -> None
         f"erased: {done.openings} openings in {done.entries} entries, {done.marks} budget marks; "
         f"{len(done.owed)} notices owed"
     )
-    addresses = {client.id: client.agreement.address for client in clients}
-    tell_owed(done.owed, "expunged", f"{done.due:%Y-%m-%d}", addresses, {each.id for each in clients if each.active})
+    tell_owed(done.owed, "expunged", done.due, clients)
     click.echo(_REMAINS.format(file=shlex.quote(str(file)), database=database))
 
 

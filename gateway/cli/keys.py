@@ -72,6 +72,8 @@ def retire(use: str, number: int, because: str, by: str) -> None:
             _handed_over(opened, settings.log_origin)
         opened.log.perform(partial(_retired, key=key, officer=_officer(by, because)))
         opened.log.seal_all()
+        # What is public must not rest on the key that goes.
+        opened.log.publish()
     # A crash before this leaves a file that the next start refuses, by name.
     path = key_files.file_of(settings.keys, use, number)
     path.unlink()

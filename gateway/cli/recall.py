@@ -3,19 +3,35 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 
 import click
 
 from gateway import app as composition
 from gateway import settings as configuration
+from gateway.activation.statement import MAX_BECAUSE, is_reason
 from gateway.canonical import Json
 from gateway.cli.officer import by_officer, written_down
 from gateway.erasure import recall as recalls
-from gateway.identity.clients import Clients
+from gateway.identity.clients import Client, Clients
 from gateway.notices import KINDS, Copy, Notice, Notices
 from gateway.policy.bundle import load
 
-BECAUSE = click.option("--because", required=True, help="why, in a sentence; it is sealed, and erased with the person")
+
+class _Reason(click.ParamType[str]):
+    name = "TEXT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not is_reason(text):
+            self.fail(f"a reason is one line of at most {MAX_BECAUSE} characters", param, ctx)
+        return text
+
+
+REASON = _Reason()
+BECAUSE = click.option(
+    "--because", type=REASON, required=True, help="why, in a sentence; it is sealed, and erased with the person"
+)
 DAYS = click.option(
     "--days", type=click.IntRange(1, 365), default=10, show_default=True, help="days in which clients acknowledge"
 )
@@ -46,9 +62,8 @@ def recall(of: tuple[str, int], kind: str, because: str, days: int, by: str) -> 
     with composition.open_log(settings) as opened:
         done = recalls.recall(opened.log, opened.openings, opened.ids, asked, composition.now())
         opened.log.seal_all()
-        addresses = {client.id: client.agreement.address for client in Clients(opened.store).all()}
-        active = {client.id for client in Clients(opened.store).all() if client.active}
-    tell_owed(done.owed, kind, f"{done.due:%Y-%m-%d}", addresses, active)
+        clients = Clients(opened.store).all()
+    tell_owed(done.owed, kind, done.due, clients)
     for client, number in _counted(done.already):
         click.echo(f"{client}: has {number} open already")
     if done.owed or done.already:
@@ -79,12 +94,14 @@ def notices(overdue: bool, client: str | None, by: str) -> None:  # noqa: FBT001
             )
 
 
-def tell_owed(owed: Iterable[Copy], kind: str, due: str, addresses: dict[str, str], active: set[str]) -> None:
+def tell_owed(owed: Iterable[Copy], kind: str, due: datetime, clients: Iterable[Client]) -> None:
     """Say what each client is owed, and which of them no request will tell."""
-    for client, number in _counted(owed):
-        click.echo(f"{client}: owed {number} of the kind {kind}, due {due}")
-        if client not in active:
-            click.echo(f"{client}: is suspended and can't ask for it: write to {addresses[client] or 'the agency'}")
+    known = {client.id: client for client in clients}
+    for name, number in _counted(owed):
+        click.echo(f"{name}: owed {number} of the kind {kind}, due {due:%Y-%m-%d}")
+        if not known[name].active:
+            address = known[name].agreement.address or "the agency"
+            click.echo(f"{name}: is suspended and can't ask for it: write to {address}")
 
 
 def _counted(copies: Iterable[Copy]) -> list[tuple[str, str]]:

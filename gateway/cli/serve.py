@@ -79,7 +79,7 @@ def worker(settings: Settings | None = None) -> Flask:
     except (ConfigurationError, FileError) as error:
         click.echo(f"gateway: {error}", err=True)
         sys.exit(Arbiter.WORKER_BOOT_ERROR)
-    atexit.register(gateway.sealer.stop)
+    atexit.register(gateway.stop)
     return gateway.flask
 
 

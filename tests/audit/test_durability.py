@@ -207,15 +207,16 @@ def store_is_read_only(fault: Fault) -> Iterator[None]:
             yield
         return
 
-    def read_only(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-
-    sa.event.listen(fault.store.engine, "begin", read_only)
+    # From another database: in the one that is set, the setting could not be taken back.
+    store = sa.make_url(fault.url)
+    other = store.set(database="postgres").render_as_string(hide_password=False)
+    _run(other, f"ALTER DATABASE {store.database} SET default_transaction_read_only = on")
+    fault.store.close()
     try:
         yield
     finally:
-        sa.event.remove(fault.store.engine, "begin", read_only)
+        _run(other, f"ALTER DATABASE {store.database} RESET default_transaction_read_only")
+        fault.store.close()
 
 
 def connection_is_cut(fault: Fault) -> Iterator[None]:
@@ -584,7 +585,10 @@ def test_what_a_client_received_outlives_kill_9(server: Server, tmp_path: Path) 
         with server.running(tmp_path / "errors"):
             for thread in threads:
                 thread.start()
-            time.sleep(chance.uniform(0.2, 1.0))
+            enough, deadline = server.pages + 4, time.monotonic() + 30
+            while server.pages < enough and time.monotonic() < deadline:
+                time.sleep(0.02)
+            time.sleep(chance.uniform(0.0, 0.5))
             # The block ends with SIGKILL, while the clients are asking.
         for thread in threads:
             thread.join(15)

@@ -14,11 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway import app as composition
 from gateway.audit import sealed
+from gateway.identity import clients
 from gateway.keys import public_pem
 from gateway.settings import read
+from gateway.store import Store
 from tests.audit.logs import verify
 from tests.e2e import servers
 from tests.services import Postgres
+from tests.watch import hooks
 from tests.world import ISSUER, POLICIES, World, agreement, passphrase, prepare, register
 
 ROLES = servers.ROOT / "deploy" / "roles.sql"
@@ -237,3 +240,37 @@ def test_the_auditor_can_add_entries_and_nothing_else(auditing: dict[str, str], 
 def _libpq(url: str) -> str:
     parsed = sa.make_url(url)
     return f"host={parsed.query['host']} user={parsed.username} dbname={parsed.database}"
+
+
+def test_two_workers_watch_one_log_under_the_writers_role(
+    settings: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """One of them raises the alert and forwards the leaves, and whichever it is, each leaf comes once and in order."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    owner = read({f"GATEWAY_{n.upper()}": v for n, v in settings.items()} | {"GATEWAY_STORE_URL": _as_owner(settings)})
+    stack = ExitStack()
+    request.addfinalizer(stack.close)
+    store = stack.enter_context(composition.open_log(owner)).store
+    register(store, "atf", public_pem(key), agreement("atf", "ATF"))
+    hook = stack.enter_context(hooks.running())
+    file = tmp_path / "leaves.ndjson"
+    watched = settings | {"alert_webhook": hook.url, "siem": f"file://{file}"}
+    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
+    with servers.running(command, watched, tmp_path / "log") as server:
+        token = server.token("atf", key)
+        with store.transaction() as connection:
+            clients.set_state(connection, "atf", clients.SUSPENDED)
+        for _ in range(4):
+            assert server.search(token, "criminal-investigation", limit=1)[0] == 401
+        assert hook.await_one("suspended-client")["client"] == "atf"
+        hooks.await_that(
+            lambda: file.exists() and _sealed(store) == len(file.read_bytes().splitlines()), "not all came"
+        )
+    indices = [json.loads(line)["index"] for line in file.read_text().splitlines()]
+    assert indices == list(range(len(indices)))
+    assert len(hook.of("suspended-client")) == 1
+
+
+def _sealed(store: Store) -> int:
+    with store.reading() as connection:
+        return connection.scalar(sa.text("SELECT count(*) FROM leaf")) or 0

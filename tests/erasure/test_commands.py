@@ -105,6 +105,15 @@ def test_a_hold_from_placing_to_lifting(city: City) -> None:
     city.office.verify()
 
 
+@pytest.mark.parametrize("reason", ["", " ", "two\nlines", "x" * 1001, "\udcff", "\x1b[2J"])
+def test_a_reason_is_one_line_that_can_be_read(city: City, reason: str) -> None:
+    """What is sealed can be opened and printed one day."""
+    because = ["--because", reason]
+    recall = ["recall", "--record", "arrests:1", "--kind", "sealed"]
+    for command in (recall, ["hold", "--person", "1"], ["hold", "lift", "H"]):
+        assert "a reason is one line" in run(city, *command, *because, status=2).output
+
+
 def test_an_erasure_from_order_to_what_remains(city: City, tmp_path: Path) -> None:
     """Proposed, signed by one with the command and by the other with ssh-keygen, enacted; and the rest is told."""
     city.alone(city.ice)

@@ -37,7 +37,7 @@ class Machine:
         chosen = self.settings.model_dump(mode="json", exclude_none=True)
         environment = {f"GATEWAY_{name.upper()}": str(value) for name, value in chosen.items()}
         done = CliRunner().invoke(program, list(arguments), env=environment)
-        assert done.exit_code == status, done.output
+        assert done.exit_code == status, (done.output, done.exc_info)
         assert "Traceback" not in done.output
         assert list(self.keys.parent.rglob(".new-*")) == []
         if status:
