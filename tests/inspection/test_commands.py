@@ -51,17 +51,7 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def environment(world: World) -> dict[str, str]:
     """Return a world's settings as a shell has them."""
-    names = (
-        "arrest_url",
-        "store_url",
-        "keys",
-        "keys_passphrase",
-        "policies",
-        "approvers",
-        "issuer",
-        "log_origin",
-        "log_public",
-    )
+    names = ("arrest_url", "store_url", "keys", "policies", "approvers", "issuer", "log_origin")
     return {f"GATEWAY_{name.upper()}": str(getattr(world.settings, name)) for name in names}
 
 
