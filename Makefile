@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-deep mutants check format lock bench clean
+.PHONY: help setup demo test test-deep mutants check format lock bench bench-log clean
 
 export UV_PYTHON_DOWNLOADS := never
 UV := .tools/bin/uv
@@ -45,6 +45,9 @@ format: setup ## put the code into its form
 
 bench: setup ## measure on a real PostgreSQL; writes docs/benchmarks.md
 	.venv/bin/python -m tests.bench
+
+bench-log: setup ## measure the log alone, in minutes
+	.venv/bin/python -m tests.bench.log
 
 lock: $(UV)  ## resolve the dependencies anew
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements/runtime.txt

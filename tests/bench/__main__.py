@@ -23,7 +23,7 @@ from gateway.policy.tables import Parameter
 from gateway.seed import seed
 from gateway.settings import Settings, read
 from tests import services, world
-from tests.bench import contenders, policy, report
+from tests.bench import contenders, log, policy, report
 from tests.bench import load as client
 from tests.bench.bare import Shape
 from tests.bench.contenders import Server
@@ -64,7 +64,7 @@ class Bench:
 @click.option("--arrests", type=click.IntRange(1000), default=1_000_000, show_default=True, help="for the policy")
 @click.option("--rules", type=click.IntRange(100), default=1000, show_default=True, help="for the policy")
 def main(seconds: int, rounds: int, arrests: int, rules: int) -> None:
-    """Measure the gateway, an endpoint without controls, the SELECT alone, and the policy; write docs/benchmarks.md."""
+    """Measure the gateway, an endpoint without controls, the SELECT alone, policy and log; write docs/benchmarks.md."""
     with ExitStack() as stack:
         root = Path(stack.enter_context(TemporaryDirectory(prefix="gw-bench-")))
         server = stack.enter_context(services.postgres())
@@ -84,6 +84,7 @@ def main(seconds: int, rounds: int, arrests: int, rules: int) -> None:
             policy.of_difference(root, server, many, few * times),
         )
         click.echo(report.write(run, findings))
+        click.echo(report.write_log(log.of_log(server, root, rounds, seconds)))
 
 
 def _requested(bench: Bench, arrests: int, seconds: int, rounds: int) -> Run:
@@ -168,8 +169,8 @@ def _settings(root: Path, records: str, store: str, valkey: str, port: int) -> d
 
 def _registered(settings: Settings, agreement: Agreement) -> ec.EllipticCurvePrivateKey:
     key = ec.generate_private_key(ec.SECP256R1())
-    with composition.open_log(settings) as log:
-        world.register(log.store, CLIENT, key_files.public_pem(key), agreement)
+    with composition.open_log(settings) as opened:
+        world.register(opened.store, CLIENT, key_files.public_pem(key), agreement)
     return key
 
 

@@ -18,7 +18,9 @@ from tests.bench.sample import Sample
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 _BEGIN = "<!-- measured by `make bench`; what stands between these lines is overwritten -->"
 _END = "<!-- end of what was measured -->"
-_NEW = f"# Benchmarks\n\n{_BEGIN}\n{_END}\n\n## Where the time goes\n\nNot yet written.\n"
+_LOG_BEGIN = "<!-- measured by `make bench` and `make bench-log`; what stands between these lines is overwritten -->"
+_LOG_END = "<!-- end of what was measured of the log -->"
+_NEW = f"# Benchmarks\n\n{_BEGIN}\n{_END}\n\n{_LOG_BEGIN}\n{_LOG_END}\n\n## Where the time goes\n\nNot yet written.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,29 @@ class Run:
 
 def write(run: Run, findings: Sequence[Findings]) -> str:
     """Put a run between the markers of the page; return what was put there."""
+    return _put(
+        "\n\n".join((_setting(run), _table(run), _commits(run), _memory(run), *_policy(findings))), _BEGIN, _END
+    )
+
+
+def write_log(findings: Sequence[Findings]) -> str:
+    """Put what was measured of the log between its markers of the page; return what was put there."""
+    setting = (
+        f"Measured on {datetime.now(UTC).date()}: {_machine()}; writers and databases share it, with a load of "
+        f"{os.getloadavg()[1]:.1f} when the measurement ended. Each ratio is of two medians of the same round, in "
+        "which all take turns; of several rounds it is the smallest, the one in which the machine did least else."
+    )
+    return _put("\n\n".join(("### The log", setting, *_findings(findings))), _LOG_BEGIN, _LOG_END)
+
+
+def _put(measured: str, first: str, last: str) -> str:
     page = PAGE.read_text() if PAGE.exists() else _NEW
-    before, begin, rest = page.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
         raise RuntimeError(f"{PAGE} has lost the lines between which the figures stand")
-    measured = "\n\n".join((_setting(run), _table(run), _commits(run), _memory(run), *_findings(findings)))
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(f"{before}{_BEGIN}\n{measured}\n{_END}{after}")
+    PAGE.write_text(f"{before}{first}\n{measured}\n{last}{after}")
     return measured
 
 
@@ -76,12 +93,18 @@ def postgres_version(url: str) -> str:
 def _setting(run: Run) -> str:
     gunicorn = f"gunicorn {version('gunicorn')} (gthread, {run.workers} workers of {run.threads} threads)"
     return (
-        f"Measured on {datetime.now(UTC).date()}: {_processor()}, {os.cpu_count()} cores, "
-        f"{_total_memory():.0f} GiB of memory, {platform.system()}; Python {platform.python_version()}, "
+        f"Measured on {datetime.now(UTC).date()}: {_machine()}; "
         f"PostgreSQL {run.postgres}, {gunicorn}; {run.arrests:,} invented arrests. "
         "Clients, servers and databases share the machine. "
         f"Each figure is the median of {run.rounds} rounds of {run.seconds} seconds, in which gateway and "
         "bare endpoint take turns; latencies are in milliseconds."
+    )
+
+
+def _machine() -> str:
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {_total_memory():.0f} GiB of memory, {platform.system()}; "
+        f"Python {platform.python_version()}"
     )
 
 
@@ -97,8 +120,12 @@ def _table(run: Run) -> str:
     )
 
 
-def _findings(findings: Sequence[Findings]) -> Iterator[str]:
+def _policy(findings: Sequence[Findings]) -> Iterator[str]:
     yield "### The policy as it grows"
+    yield from _findings(findings)
+
+
+def _findings(findings: Sequence[Findings]) -> Iterator[str]:
     head = "| what | measured | aim | met |\n|---|---|---|---|\n"
     yield head + "\n".join(
         f"| {each.what} | {each.figure} | {each.aim} | {'yes' if each.met else 'no'} |"
