@@ -226,11 +226,21 @@ def _told(question: Question) -> Json:
 def _filter(asked: Filter) -> Json:
     match asked:
         case Compare(field, operator, operand):
-            # Numbers beyond what canonical JSON can hold are kept as text.
-            return {field: {operator: operand if isinstance(operand, str | bool) else str(operand)}}
+            return {field: {operator: _operand(operand)}}
         case Not(part):
             return {"not": _filter(part)}
         case AllOf(parts):
             return {"and": [_filter(part) for part in parts]}
         case AnyOf(parts):
             return {"or": [_filter(part) for part in parts]}
+
+
+def _operand(operand: object) -> Json:
+    """Write a value down; numbers beyond what canonical JSON can hold are kept as text, and so is all that is none."""
+    match operand:
+        case str() | bool():
+            return operand
+        case list() | tuple():
+            return [_operand(each) for each in operand]
+        case _:
+            return str(operand)

@@ -1,6 +1,5 @@
 """Takes from an opened question the terms by which it searched."""
 
-import ast
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,15 +21,5 @@ def _of(node: Any, field: str) -> Iterator[tuple[str, str]]:
                 yield from _of(part, field)
         case dict():
             for operator, operand in node.get(field, {}).items():
-                yield from ((operator, text.casefold()) for text in _texts(operator, operand))
-
-
-def _texts(operator: str, operand: Any) -> list[str]:
-    if operator != "in":
-        return [operand] if isinstance(operand, str) else []
-    # A list of values is kept as Python writes it.
-    try:
-        values = ast.literal_eval(operand)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return []
-    return [value for value in values if isinstance(value, str)] if isinstance(values, list | tuple) else []
+                terms = operand if isinstance(operand, list) else [operand]
+                yield from ((operator, term.casefold()) for term in terms if isinstance(term, str))
