@@ -51,7 +51,17 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def environment(world: World) -> dict[str, str]:
     """Return a world's settings as a shell has them."""
-    names = ("arrest_url", "store_url", "keys", "policies", "approvers", "issuer", "log_origin")
+    names = (
+        "arrest_url",
+        "store_url",
+        "keys",
+        "keys_passphrase",
+        "policies",
+        "approvers",
+        "issuer",
+        "log_origin",
+        "log_public",
+    )
     return {f"GATEWAY_{name.upper()}": str(getattr(world.settings, name)) for name in names}
 
 
