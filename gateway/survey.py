@@ -49,13 +49,13 @@ class Survey:
         plan = self._planner(resource).difference(old, new, instruments)
         return difference(self._records.row(plan))
 
-    def facts(self, resource: Resource, key: int, instruments: tuple[Instrument, ...]) -> Facts:
-        """Read one record by its key, as conditions judge it."""
+    def facts(self, resource: Resource, key: int, instruments: tuple[Instrument, ...]) -> tuple[Facts, int]:
+        """Read one record by its key, as conditions judge it, and whose it is."""
         view = everything(resource)
         rows = self._records.query(self._planner(resource).lookup(view, key, ()))
         if not rows:
             raise ConfigurationError(f"there is no record {key} among the {resource.name}")
-        return Facts({RECORD: _record(rows[0], resource)}, instruments)
+        return Facts({RECORD: _record(rows[0], resource)}, instruments), rows[0].person
 
     def plan(
         self, resource: Resource, view: View, search: Search, instruments: tuple[Instrument, ...]

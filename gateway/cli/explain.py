@@ -72,7 +72,7 @@ def command(
     is the same; exits with 1 if it differs.
     """
     if entry is not None:
-        _explain_entry(entry, as_json=as_json)
+        _explain_entry(entry, by, as_json=as_json)
         return
     if agency is None or mission is None or purpose is None:
         raise click.UsageError("give --agency, --mission and --purpose, or --entry")
@@ -95,10 +95,12 @@ def command(
         tell(explained, day)
 
 
-def _explain_entry(entry: str, *, as_json: bool) -> None:
+def _explain_entry(entry: str, by: str, *, as_json: bool) -> None:
     settings = configuration.read()
+    with composition.open_log(settings) as opened:
+        leaf = show.one(opened.store, entry)
+        written_down(opened.log, "policy-explain", by, {}, Opening("explained", {"entry": leaf["id"]}))
     with composition.open_register(settings) as register:
-        leaf = show.one(register.store, entry)
         rederived = rederive(leaf, register.bundle(str(leaf.get("bundle"))))
     verdict = "differs" if rederived.differences else "same"
     if as_json:
@@ -117,10 +119,10 @@ def _facts(bundle: Bundle, agency: str, occasion: Occasion, key: int, by: str) -
     settings = configuration.read()
     survey = Survey(settings, bundle.catalogue)
     resource = bundle.catalogue.resources[occasion.resource]
-    facts = survey.facts(resource, key, survey.instruments(agency, occasion.purpose, occasion.day))
+    facts, person = survey.facts(resource, key, survey.instruments(agency, occasion.purpose, occasion.day))
     survey.close()
     told = {"bundle": bundle.digest, "resource": resource.name, "agency": agency, "purpose": occasion.purpose}
-    asked = Opening("record", {"resource": resource.name, "key": str(key)})
+    asked = Opening("record", {"resource": resource.name, "key": str(key), "person": str(person)})
     with composition.open_log(settings) as opened:
         written_down(opened.log, "policy-explain", by, dict(told), asked)
     return facts

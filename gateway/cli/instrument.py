@@ -75,10 +75,12 @@ def confirm(identifier: str, by: str) -> None:
 
 
 @instrument.command("list")
-def list_() -> None:
-    """List the register."""
+@by_officer
+def list_(by: str) -> None:
+    """List the register, which names persons: that it was listed is in the log."""
     with composition.open_log(configuration.read()) as opened:
         listed = Instruments(opened.store).listed()
+        written_down(opened.log, "instrument-list", by, {"count": len(listed)})
     for found in listed:
         confirmed = f"confirmed by {found['confirmed_by']}" if found["confirmed_by"] else "NOT CONFIRMED"
         click.echo(

@@ -126,6 +126,13 @@ class Comparison:
 
     def remarks(self) -> Iterator[str]:
         """Say what the evidence showed."""
+        for size in sorted({note.size for note in self._notes}):
+            yield (
+                f"the log continues the checkpoint given of {size} leaves: none of them was changed, removed or reordered"
+            )
+        placed = sum(promise.entry in self._found and promise.entry not in self._waiting for promise in self._promises)
+        if placed:
+            yield f"{placed} of the promises given are kept: the entries are in the tree as they were promised"
         for name, (size, when) in sorted(self._cosigned.items()):
             yield f"the witness {name} saw the log's first {size} leaves as they are here, at {when:%Y-%m-%dT%H:%M:%SZ}"
 

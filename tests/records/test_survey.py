@@ -81,7 +81,9 @@ def test_two_views_are_compared_in_numbers(survey: Survey, bundle: Bundle) -> No
 def test_one_record_is_read_as_rules_see_it(survey: Survey, bundle: Bundle) -> None:
     """With its relations; a key that nobody has is told."""
     resource = bundle.catalogue.resources["arrests"]
-    record = survey.facts(resource, 1, ()).variables[RECORD]
+    facts, person = survey.facts(resource, 1, ())
+    assert person > 0
+    record = facts.variables[RECORD]
     assert record.keys() == {*resource.fields, *resource.relations}
     assert isinstance(record["charges"], tuple)
     with pytest.raises(ConfigurationError, match="no record 77"):

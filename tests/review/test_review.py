@@ -76,7 +76,7 @@ class Client:
         return self._log.log.append(Entry("read", decision, outcome, when, self._subject, told, tuple(openings))).id
 
 
-def surname(operator: str, text: str) -> dict[str, Any]:
+def surname(operator: str, text: str | list[str]) -> dict[str, Any]:
     """Return a filter by a surname."""
     return {"family_name": {operator: text}}
 
@@ -127,7 +127,7 @@ def test_surnames_that_begin_alike_are_a_sweep(review: Review, log: OpenLog) -> 
     client = Client(log)
     names = ["Gomez", "Gonzales", "Gonzalez", "GORDON", "Gore", "Goss"]
     ids = [client.did(when, surname("eq", name)) for when, name in zip(minutes(6), names, strict=True)]
-    both = {"and": [surname("in", "['Gould', 'Goya']"), {"district": {"eq": "24"}}]}
+    both = {"and": [surname("in", ["Gould", "Goya"]), {"district": {"eq": "24"}}]}
     ids.append(client.did(NOON + timedelta(minutes=59), both))
     item = queue(review, log)["adjacent-surnames", "ice-ero"]
     assert list(item.finding.entries) == ids
