@@ -94,7 +94,7 @@ def _backlog(place: Place, wanted: int) -> None:
     """Write entries that wait, faster than by appending each."""
     with place.opened() as log:
         for _ in range(0, wanted, 1000):
-            made = [entries.seal(entry(0)) for _ in range(1000)]
+            made = [entries.seal(entry(0), entries.new_id()) for _ in range(1000)]
             now = time.time()
             with log.store.transaction() as connection:
                 rows = [{"entry_id": each.id, "leaf": each.leaf} for each in made]
