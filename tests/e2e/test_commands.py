@@ -132,7 +132,7 @@ def test_an_instruments_life_leaves_a_log_that_verifies(settings: dict[str, str]
     assert "verified: " in told
     assert "no earlier checkpoint was given" not in told
     kept.write_text(kept.read_text().replace("log\n", "log \n", 1))
-    assert "NOT VERIFIED: forged" in done(["audit", "verify", "--against", str(kept)], settings, 1)
+    assert "NOT VERIFIED: another-log" in done(["audit", "verify", "--against", str(kept)], settings, 1)
 
 
 def test_policy_check_and_explain_say_what_applies_and_why(settings: dict[str, str]) -> None:
