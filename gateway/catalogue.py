@@ -134,6 +134,7 @@ def load(content: bytes, name: str) -> Catalogue:
     )
     classes = _vocabulary(top, "classes")
     zone = _zone(top.text("time_zone"))
+    _refuse_taken(top)
     resources = {
         name: _resource(name, spec.closed(required=_RESOURCE, optional=("joins", "relations")), classes, zone)
         for name, spec in top.mappings("resources")
@@ -148,6 +149,7 @@ def load(content: bytes, name: str) -> Catalogue:
     )
 
 
+_TAKEN = frozenset({"resources", "entries", "notices"})
 _RESOURCE = ("table", "key", "person", "fields")
 _FIELD_OPTIONS = ("most", "codes", "low", "high", "enforced", "required", "coarser", "age_at")
 _RELATION_OPTIONS = ("key", "order", "at_most", "joins", "complete_when")
@@ -165,6 +167,13 @@ def _zone(text: Text) -> ZoneInfo:
         return ZoneInfo(text.value)
     except (ZoneInfoNotFoundError, ValueError):
         raise FileError(text.place, f"'{text.value}' is not a known time zone") from None
+
+
+def _refuse_taken(top: Mapping) -> None:
+    """Refuse resources whose addresses the API uses for something else."""
+    for name, place in top.mapping("resources").keys.items():
+        if name in _TAKEN:
+            raise FileError(place, f"'{name}' can't be the name of a resource: the API has it for something else")
 
 
 def _resource(name: str, spec: Mapping, classes: dict[str, str], zone: ZoneInfo) -> Resource:

@@ -128,7 +128,8 @@ class Comparison:
         """Say what the evidence showed."""
         for size in sorted({note.size for note in self._notes}):
             yield (
-                f"the log continues the checkpoint given of {size} leaves: none of them was changed, removed or reordered"
+                f"the log continues the checkpoint given of {size} leaves: "
+                "none of them was changed, removed or reordered"
             )
         placed = sum(promise.entry in self._found and promise.entry not in self._waiting for promise in self._promises)
         if placed:

@@ -146,6 +146,16 @@ def test_what_only_a_records_own_field_can_be_is_refused_of_a_relations(
         load(tmp_path)
 
 
+@pytest.mark.parametrize("taken", ["resources", "entries", "notices"])
+def test_a_resource_at_an_address_that_is_taken_is_refused(tmp_path: Path, taken: str) -> None:
+    """It could not be looked up by id: the API has that address for something else."""
+    small.write(tmp_path, small.document([small.EVERYTHING]))
+    path = tmp_path / "catalogue.yaml"
+    path.write_text(path.read_text().replace("  cases:\n", f"  {taken}:\n"))
+    with pytest.raises(FileError, match=rf"'{taken}' can't be the name of a resource"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe\x00", b"- a\n", b"a: " + b"x" * (1 << 20), b"a: " + b"[" * 5000, GOOD.encode("utf-16")]
 )

@@ -162,6 +162,7 @@ def test_the_gateways_own_log(make_world: MakeWorld, tmp_path: Path) -> None:
         "GATEWAY_APPROVERS": str(settings.approvers),
         "GATEWAY_ISSUER": ISSUER,
         "GATEWAY_LOG_ORIGIN": settings.log_origin,
+        "GATEWAY_LOG_PUBLIC": str(settings.log_public),
     }
     ended = CliRunner().invoke(verify, ["--keep", str(tmp_path / "kept")], env=environment)
     assert ended.exit_code == 0, ended.output

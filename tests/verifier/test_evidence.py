@@ -183,8 +183,9 @@ def test_a_witness_who_is_named_counts(tmp_path: Path) -> None:
     log = honest()
     kept = tuple(cosigned(log.notes[at][1], WITNESS, "witness.test/one") for at in (3, 1))
     found = verified(log, tmp_path, Evidence(checkpoints=kept, witnesses=NAMED))
-    assert len(found.remarks) == 1
-    assert "witness.test/one saw the log's first 13 leaves" in found.remarks[0]
+    assert [remark for remark in found.remarks if "witness" in remark] == [found.remarks[-1]]
+    assert "witness.test/one saw the log's first 13 leaves" in found.remarks[-1]
+    assert "continues the checkpoint given of 13 leaves" in "".join(found.remarks)
     assert not any("witness" in each for each in found.unchecked)
 
 
@@ -201,7 +202,7 @@ def test_cosignature_by_a_stranger(tmp_path: Path) -> None:
     for name in ("witness.test/one", "witness.test/other"):
         evidence = Evidence(checkpoints=(cosigned(log.notes[3][1], STRANGER, name),), witnesses=NAMED)
         found = verified(log, tmp_path, evidence)
-        assert not found.remarks
+        assert not any("witness" in remark for remark in found.remarks)
         assert any("no cosignature of a witness whom you named" in each for each in found.unchecked)
 
 
@@ -241,7 +242,7 @@ def test_a_promise_that_was_kept(tmp_path: Path) -> None:
     log = honest()
     evidence = Evidence(promises=(log.promise(7), log.promise(19), log.promise(7)))
     found = verified(log, tmp_path, evidence, now=datetime(2100, 1, 1, tzinfo=UTC))
-    assert not found.remarks
+    assert found.remarks == ("3 of the promises given are kept: the entries are in the tree as they were promised",)
     assert not any("promise" in each for each in found.unchecked)
 
 

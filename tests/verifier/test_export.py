@@ -122,7 +122,8 @@ def test_a_promise_of_the_gateway_is_evidence(log: OpenLog, tmp_path: Path) -> N
     waits = log.log.append(_entry())
     export(log.store, log.log.verifier.origin, tmp_path / "log")
     found = _verify(log, tmp_path / "log", Evidence(promises=(first.promise, waits.promise)))
-    assert [waits.id in remark for remark in found.remarks] == [True]
+    assert [waits.id in remark for remark in found.remarks] == [True, False]
+    assert "1 of the promises given" in found.remarks[1]
     with log.store.transaction() as connection:
         connection.execute(tables.pending.delete())
         logs.remove_entry(connection, waits.id)
