@@ -1,7 +1,8 @@
 """The log's writer: an entry is durable before `append` returns, and sealed into the tree soon after."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -15,7 +16,6 @@ from gateway import tables
 from gateway.audit import heading
 from gateway.audit.checkpoint import Checkpoint, CheckpointError
 from gateway.audit.entry import Entry, SealedEntry, new_id, seal
-from gateway.audit.heading import Heading
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.audit.notary import Notary
 from gateway.audit.openings import Openings
@@ -63,16 +63,18 @@ class LoggedEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """An entry that waits for its place: its leaf's hash, and what it can be searched by."""
+    """An entry that waits for its place: when it was made, and its row in the tree but for the index."""
 
     id: str
     hashed: bytes
-    heading: Heading
+    time: str
+    columns: dict[str, object]
 
     @classmethod
     def read(cls, entry_id: str, leaf: bytes) -> "_Waiting":
-        """Read it from its leaf's bytes."""
-        return cls(entry_id, leaf_hash(leaf), heading.read(leaf))
+        """Read it from its leaf's bytes; raise ValueError for what is no leaf."""
+        told = heading.read(leaf)
+        return cls(entry_id, leaf_hash(leaf), told.time, told.columns())
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ class Log:
             waiting = list(connection.scalars(oldest))
             chosen = sa.select(tables.entry.c.entry_id, tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(waiting))
             found = connection.execute(chosen).all() if waiting else []
-            entries = sorted((_Waiting.read(e.entry_id, e.leaf) for e in found), key=lambda entry: entry.heading.time)
+            entries = sorted(_readable(found), key=lambda entry: entry.time)
             if entries:
                 self._extend(connection, Frontier(head.size, head.frontier), entries)
         self._sign()
@@ -211,7 +213,7 @@ class Log:
         leaves: list[dict[str, object]] = []
         for entry in entries:
             place: dict[str, object] = {"leaf_index": frontier.size, "entry_id": entry.id, "leaf_hash": entry.hashed}
-            leaves.append(place | entry.heading.columns())
+            leaves.append(place | entry.columns)
             frontier.append(entry.hashed)
         if self._store.sqlite:
             connection.execute(tables.leaf.insert(), leaves)
@@ -329,6 +331,17 @@ class Log:
         """Return how many entries wait for the sealer."""
         with self._store.reading() as connection:
             return connection.scalar(sa.select(sa.func.count()).select_from(tables.pending)) or 0
+
+
+def _readable(found: Iterable[Any]) -> Iterator[_Waiting]:
+    """Read what waits; set aside what is no leaf.
+
+    Whoever may add to the log can add such a thing beside it. It must not keep the others from their places; it waits
+    for ever, which is told as sealing that lags, until the store's owner removes it.
+    """
+    for row in found:
+        with suppress(ValueError):
+            yield _Waiting.read(row.entry_id, row.leaf)
 
 
 def _refuse_loss(kept: str | None, size: int) -> None:

@@ -17,6 +17,7 @@ from gateway import keys as key_files
 from gateway import tables
 from gateway.app import now
 from gateway.audit import log as log_module
+from gateway.audit import notary as notary_module
 from gateway.audit import sealed
 from gateway.audit import sealer as sealer_module
 from gateway.audit.entry import Entry, Opening
@@ -156,7 +157,7 @@ def test_a_signer_that_crashes_is_healed_by_the_next(open_again: OpenAgain, monk
     log = open_again()
     log.log.append(entry())
     with monkeypatch.context() as patched:
-        patched.setattr(log_module, "sign", _crash)
+        patched.setattr(notary_module, "sign", _crash)
         with pytest.raises(RuntimeError, match="crash"):
             log.log.seal()
     log.log.append(entry())
@@ -317,6 +318,34 @@ def test_a_work_that_fails_does_not_end_the_sealers_thread(error: Exception, mon
     finally:
         threading.excepthook = before
     assert failed == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no JSON",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"[" * 3000,
+        b'{"time":"then","action":"a","decision":"b","outcome":"c"}',
+        b'{"time":"2026-01-01T00:00:00Z","action":"a","decision":"b","outcome":"c","client":"%s"}' % (b"x" * 61),
+        b'{"time":"2026-01-01T00:00:00Z","action":"a\\u0000","decision":"b","outcome":"c"}',
+    ],
+)
+def test_what_is_no_leaf_keeps_nobody_from_a_place(open_again: OpenAgain, content: bytes) -> None:
+    """Whoever may add to the log can add what is no leaf; others are sealed all the same, and it is seen to wait."""
+    log = open_again()
+    with log.store.transaction() as connection:
+        connection.execute(tables.entry.insert(), {"entry_id": "f" * 32, "leaf": content})
+        connection.execute(tables.pending.insert(), {"entry_id": "f" * 32, "since": 0.0})
+    made = log.log.append(entry()).id
+    log.seal()
+    assert made in indices(log)
+    assert log.log.unsealed() == 1
+    with pytest.raises(Unavailable):
+        log.log.check_prompt()
 
 
 # --- verifying a log that lives -----------------------------------------------------------------------------

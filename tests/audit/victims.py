@@ -24,6 +24,7 @@ from gateway import store as store_module
 from gateway import tables
 from gateway.app import now
 from gateway.audit import log as log_module
+from gateway.audit import notary as notary_module
 from gateway.audit.checkpoint import sign
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.merkle import Frontier
@@ -32,7 +33,7 @@ from tests.audit import logs
 from tests.audit.logs import OpenLog
 from tests.world import Databases
 
-_TRACED = (log_module.__file__, store_module.__file__)
+_TRACED = (log_module.__file__, notary_module.__file__, store_module.__file__)
 _PAUSE = 0.02
 
 # Each process is forked from one that has imported everything and done nothing.
