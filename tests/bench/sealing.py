@@ -20,6 +20,7 @@ WRITERS = 4
 # Mebibytes that a flat line may rise, from the first of the sizes to the last.
 FLAT = 5
 _LOOK = 0.01
+_TOGETHER = 5000
 
 
 def of_delay(place: Place, seconds: float) -> Findings:
@@ -93,13 +94,22 @@ def of_growth(place: Place) -> Findings:
 def _backlog(place: Place, wanted: int) -> None:
     """Write entries that wait, faster than by appending each."""
     with place.opened() as log:
-        for _ in range(0, wanted, 1000):
-            made = [entries.seal(entry(0), entries.new_id()) for _ in range(1000)]
+        for _ in range(0, wanted, _TOGETHER):
+            made = [entries.seal(entry(0), entries.new_id()) for _ in range(_TOGETHER)]
             now = time.time()
             with log.store.transaction() as connection:
-                rows = [{"entry_id": each.id, "leaf": each.leaf} for each in made]
-                connection.execute(tables.entry.insert(), rows)
-                connection.execute(tables.pending.insert(), [{"entry_id": each.id, "since": now} for each in made])
+                if place.sqlite:
+                    rows = [(each.id, each.leaf) for each in made]
+                    connection.exec_driver_sql("INSERT INTO entry VALUES (?, ?)", rows)
+                    connection.exec_driver_sql("INSERT INTO pending VALUES (?, ?)", [(each.id, now) for each in made])
+                else:
+                    columns = ([each.id for each in made], [each.leaf for each in made])
+                    connection.exec_driver_sql(
+                        "INSERT INTO entry SELECT * FROM unnest(%b::varchar[], %b::bytea[])", columns
+                    )
+                    connection.exec_driver_sql(
+                        "INSERT INTO pending SELECT unnest(%b::varchar[]), %b", (columns[0], now)
+                    )
 
 
 def _seal(place: Place, told: Pipe) -> None:
