@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from gateway.app import OpenLog
 from tests import services
-from tests.bench import report, sealing
+from tests.bench import report, sealing, searching, verifying
 from tests.bench.place import PROCESSES, ROW, Once, Place, entry
 from tests.bench.policy import Finding, Findings
 from tests.services import Postgres
@@ -199,6 +199,8 @@ def of_log(server: Postgres, root: Path, rounds: int, seconds: float) -> tuple[F
         found.append(of_writers(place, seconds))
         click.echo("the sealer ...", err=True)
         found += [sealing.of_delay(place, seconds), sealing.of_growth(place)]
+    click.echo("a million entries: searching, verifying ...", err=True)
+    found += [searching.of_searching(root, server), verifying.of_verifying()]
     return tuple(found)
 
 
