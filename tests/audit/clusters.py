@@ -124,7 +124,13 @@ def cluster_on_a_small_disk(mebibytes: int) -> Iterator[Cluster]:
             assert keeper.stdout is not None
             assert keeper.stdout.readline() == b"mounted\n"
             enter = ("nsenter", "--target", str(keeper.pid), *(name for name in apart if name != "--map-root-user"))
-            other_name = ("unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}")
+            other_name = (
+                "--preserve-credentials",
+                "unshare",
+                "--user",
+                f"--map-user={_NOBODY}",
+                f"--map-group={_NOBODY}",
+            )
             yield from _started(root, (*enter, *(_as_nobody() if os.geteuid() == 0 else other_name)))
         finally:
             keeper.kill()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 _CHUNK = 1 << 16
+_MORE = 0.5
 
 
 class Cut(Enum):
@@ -93,20 +94,27 @@ class Proxy:
             while sent := client.recv(_CHUNK):
                 cut = self._struck_by(sent)
                 match cut:
+                    case None:
+                        self._whole.wait()
+                        server.sendall(sent)
+                    case Cut.BEFORE:
+                        self._whole.clear()
+                        self.struck.set()
+                        self._whole.wait()
+                        server.sendall(sent)
+                    case Cut.AFTER:
+                        self._whole.clear()
+                        server.sendall(sent + _rest(client))
+                        self.struck.set()
+                        self._whole.wait()
                     case Cut.DROPPED:
                         self.struck.set()
                         break
                     case Cut.ANSWER_LOST:
-                        # Nothing more can be sent to the client; the words are carried out before the server hears it.
+                        # Nothing more can be sent to the client; the words are carried out all the same.
                         client.shutdown(socket.SHUT_WR)
+                        server.sendall(sent)
                         self.struck.set()
-                    case Cut.BEFORE | Cut.AFTER:
-                        self._whole.clear()
-                        self.struck.set()
-                if cut is not Cut.AFTER:
-                    self._whole.wait()
-                server.sendall(sent)
-                self._whole.wait()
         _end(client)
         _end(server)
 
@@ -128,6 +136,17 @@ class Proxy:
                 return None
             cut, self._strike = self._strike.cut, None
             return cut
+
+
+def _rest(client: socket.socket) -> bytes:
+    """Return what a client still sends before it waits for an answer."""
+    rest = b""
+    client.settimeout(_MORE)
+    with suppress(TimeoutError):
+        while sent := client.recv(_CHUNK):
+            rest += sent
+    client.settimeout(None)
+    return rest
 
 
 def _end(connection: socket.socket) -> None:
