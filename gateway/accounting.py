@@ -20,7 +20,7 @@ from gateway.access import (
     Subject,
 )
 from gateway.audit.entry import Entry, Opening
-from gateway.canonical import Json
+from gateway.canonical import Json, canonical
 from gateway.catalogue import Resource
 from gateway.errors import Denied, Refusal
 from gateway.notices import Told
@@ -29,6 +29,9 @@ from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Permit
 from gateway.problem import problem
 from gateway.records.query import Row
+
+# Bytes of a refused question that are kept as they are.
+MAX_REFUSED = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,10 @@ def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Ent
         "persons": 0,
     }
     decision = "deny" if isinstance(refusal, Denied) else "refuse"
-    openings = _asked(inquiry, len(problem(refusal)))
+    openings = tuple(
+        Opening(each.kind, _bounded(each.value)) if each.kind == "question" else each
+        for each in _asked(inquiry, len(problem(refusal)))
+    )
     return Entry(action_of(inquiry.question), decision, refusal.code, inquiry.now, inquiry.subject, facts, openings)
 
 
@@ -116,7 +122,7 @@ def receipt(
 ) -> Entry:
     """Write down that a client asked for the receipt of an entry, and whether it got it."""
     sent = problem(answer) if isinstance(answer, Refusal) else answer
-    openings = (*personal(subject, circumstances, len(sent)), Opening("question", {"entry": entry_id}))
+    openings = (*personal(subject, circumstances, len(sent)), Opening("question", {"receipt_of": _bounded(entry_id)}))
     decision, outcome = ("refuse", answer.code) if isinstance(answer, Refusal) else ("permit", "disclosed")
     return Entry("receipt", decision, outcome, now, subject, {}, openings)
 
@@ -233,6 +239,14 @@ def _filter(asked: Filter) -> Json:
             return {"and": [_filter(part) for part in parts]}
         case AnyOf(parts):
             return {"or": [_filter(part) for part in parts]}
+
+
+def _bounded(asked: Json) -> Json:
+    """Keep what was refused, if it is short, else its digest: refused questions must not fill the log."""
+    content = canonical(asked)
+    if len(content) <= MAX_REFUSED:
+        return asked
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def _operand(operand: object) -> Json:

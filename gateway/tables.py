@@ -120,6 +120,8 @@ pending = Table(
     metadata,
     Column("entry_id", sa.String(32), primary_key=True),
     Column("since", sa.Double, nullable=False, index=True),
+    # By a key of the gateway's: what only the database's password could write is not sealed.
+    Column("mark", sa.LargeBinary, nullable=False),
 )
 
 # The tree's leaves. What follows the hash repeats the leaf, so that it can be searched; the leaf's bytes are what
@@ -153,6 +155,8 @@ tree_head = Table(
     Column("size", sa.BigInteger, nullable=False),
     Column("frontier", sa.LargeBinary, nullable=False),
     Column("sealed_at", sa.DateTime(timezone=True)),
+    # By a key of the gateway's, over origin, size and frontier; an empty tree needs none.
+    Column("mark", sa.LargeBinary),
 )
 
 checkpoint = Table(

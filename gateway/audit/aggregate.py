@@ -1,6 +1,6 @@
 """Refusals of whoever is not known: the first of each kind and key is an entry at once, the rest a count a minute.
 
-So a flood can't turn the log into the victim. Keys are bounded too: beyond the bound they count as one.
+So a flood can't turn the log into the victim. Addresses are bounded too: beyond the bound they count as one.
 """
 
 import threading
@@ -39,7 +39,12 @@ class Aggregate:
         A crash loses the counts of the windows that are open: at most a minute's, of refusals whose first is logged.
         """
         with self._lock:
-            known = (entry.action, entry.outcome, key) in self._windows or len(self._windows) < MAX_KEYS
+            # Known clients are few, and each is told by its own name; strangers can come from any number of addresses.
+            known = (
+                entry.subject is not None
+                or (entry.action, entry.outcome, key) in self._windows
+                or len(self._windows) < MAX_KEYS
+            )
             slot = (entry.action, entry.outcome, key if known else OTHERS)
             window = self._windows.get(slot)
             if window is not None and entry.time < window.opened + WINDOW:

@@ -15,8 +15,11 @@ from gateway import __version__
 from gateway.access import Subject
 from gateway.audit import merkle
 from gateway.canonical import Json, canonical
+from gateway.errors import ConfigurationError
 
 SALT = 16
+# As much as an entry bundle of C2SP tlog-tiles could hold, and the verifier reads.
+MAX_LEAF = 65_535
 _DOMAIN = b"arrest-gateway opening v1\n"
 
 
@@ -138,7 +141,10 @@ def seal(entry: Entry, identifier: str) -> SealedEntry:
             "root": merkle.root(merkle.leaf_hash(c.digest) for c in commitments).hex(),
         },
     }
-    return SealedEntry(identifier, canonical(leaf), commitments)
+    content = canonical(leaf)
+    if len(content) > MAX_LEAF:
+        raise ConfigurationError(f"an entry of the log would have a leaf of more than {MAX_LEAF} bytes")
+    return SealedEntry(identifier, content, commitments)
 
 
 def _subject(subject: Subject | None) -> dict[str, Json]:

@@ -1,10 +1,10 @@
 """The log's writer: an entry is durable before `append` returns, and sealed into the tree soon after."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from gateway import tables
-from gateway.audit import heading
+from gateway.audit import waiting
 from gateway.audit.checkpoint import Checkpoint, CheckpointError
 from gateway.audit.entry import Entry, SealedEntry, new_id, seal
 from gateway.audit.merkle import Frontier, leaf_hash
@@ -22,6 +22,7 @@ from gateway.audit.openings import Openings
 from gateway.audit.promise import Promised, Promises
 from gateway.audit.public import PublicPart, read
 from gateway.audit.tiles import Disagreement
+from gateway.audit.waiting import Waiting
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.keys import Ring
 from gateway.store import Store
@@ -30,7 +31,7 @@ BATCH = 1000
 # One round trip for an entry with all its openings.
 _APPEND = """
     WITH appended AS (INSERT INTO entry (entry_id, leaf) VALUES (%(entry_id)s, %(leaf)b)),
-         waiting AS (INSERT INTO pending (entry_id, since) VALUES (%(entry_id)s, %(since)s))
+         waiting AS (INSERT INTO pending (entry_id, since, mark) VALUES (%(entry_id)s, %(since)s, %(mark)b))
     INSERT INTO opening (entry_id, position, commitment, sealed, wrapped, about, record)
     SELECT %(entry_id)s, * FROM unnest(%(position)b::int[], %(commitment)b::bytea[], %(sealed)b::bytea[],
                                        %(wrapped)b::bytea[], %(about)b::bytea[], %(record)b::bytea[])
@@ -45,6 +46,7 @@ _PLACED = """INSERT INTO leaf
         %(action)b::varchar[], %(decision)b::varchar[], %(outcome)b::varchar[],
         %(client)b::varchar[], %(agency)b::varchar[], %(purpose)b::varchar[])
 """
+_PENDING = "INSERT INTO pending (entry_id, since, mark) VALUES (?, ?, ?)"
 _NEWEST_CHECKPOINT = sa.select(tables.checkpoint).order_by(tables.checkpoint.c.size.desc()).limit(1)
 
 With = Callable[[Connection], None]
@@ -59,22 +61,6 @@ class LoggedEntry:
 
     id: str
     promise: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """An entry that waits for its place: when it was made, and its row in the tree but for the index."""
-
-    id: str
-    hashed: bytes
-    time: str
-    columns: dict[str, object]
-
-    @classmethod
-    def read(cls, entry_id: str, leaf: bytes) -> "_Waiting":
-        """Read it from its leaf's bytes; raise ValueError for what is no leaf."""
-        told = heading.read(leaf)
-        return cls(entry_id, leaf_hash(leaf), told.time, told.columns())
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +136,7 @@ class Log:
             "entry_id": sealed.id,
             "leaf": sealed.leaf,
             "since": now,
+            "mark": self._openings.mark(waiting.name(sealed.id, leaf_hash(sealed.leaf), now)),
             "position": list(range(len(kept))),
             "commitment": [commitment.digest for commitment in sealed.commitments],
             "sealed": [each.sealed for each in kept],
@@ -162,9 +149,9 @@ class Log:
         if not self._store.sqlite:
             connection.exec_driver_sql(_APPEND, written)
             return
-        entry_id, leaf, since, *openings = written.values()
+        entry_id, leaf, since, mark, *openings = written.values()
         connection.exec_driver_sql("INSERT INTO entry (entry_id, leaf) VALUES (?, ?)", (entry_id, leaf))
-        connection.exec_driver_sql("INSERT INTO pending (entry_id, since) VALUES (?, ?)", (entry_id, since))
+        connection.exec_driver_sql(_PENDING, (entry_id, since, mark))
         rows = [(entry_id, *row) for row in zip(*openings, strict=True)]
         if rows:
             connection.exec_driver_sql(_OPENING, rows)
@@ -182,12 +169,9 @@ class Log:
             if head is None:
                 return 0
             _refuse_loss(self._public.kept(), head.size)
-            # Two steps: of a join, a planner may read the whole log to find the few that wait.
-            oldest = sa.select(tables.pending.c.entry_id).order_by(tables.pending.c.since).limit(BATCH)
-            waiting = list(connection.scalars(oldest))
-            chosen = sa.select(tables.entry.c.entry_id, tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(waiting))
-            found = connection.execute(chosen).all() if waiting else []
-            entries = sorted(_readable(found), key=lambda entry: entry.time)
+            if not self._is_own(head):
+                return 0
+            entries = sorted(islice(waiting.entries(connection, self._openings), BATCH), key=lambda entry: entry.time)
             if entries:
                 self._extend(connection, Frontier(head.size, head.frontier), entries)
         self._sign()
@@ -199,16 +183,36 @@ class Log:
         while self.seal() == BATCH:
             pass
         with self._store.reading() as connection:
-            oldest = connection.scalar(sa.select(sa.func.min(tables.pending.c.since)))
+            oldest = next(waiting.entries(connection, self._openings), None)
         # Another sealer may be at work, or none: what still waits says so.
-        self._complete_until = began if oldest is None else min(began, oldest)
+        self._complete_until = began if oldest is None else min(began, oldest.since)
 
     def check_prompt(self) -> None:
         """Refuse while an entry has waited for its place longer than clients were promised, or nobody has looked."""
         if time.time() - self._complete_until > self._delay:
             raise Unavailable
 
-    def _extend(self, connection: Connection, frontier: Frontier, entries: Sequence[_Waiting]) -> None:
+    def _is_own(self, head: sa.Row[Any]) -> bool:
+        """Whether a holder of this process's keys has written the head; raise Disagreement where nobody has.
+
+        What was written under a newer key is for others to go on with.
+        """
+        if not head.size:
+            return True
+        mark = head.mark or b""
+        if not self._openings.knows(mark):
+            return False
+        if not self._openings.holds(head_name(head.origin, head.size, head.frontier), mark):
+            raise Disagreement("the head of the tree in the store was written by nobody who holds this log's keys")
+        return True
+
+    def head(self, frontier: Frontier) -> dict[str, object]:
+        """Return the head's columns for a tree, with the mark of whoever may write it."""
+        packed = frontier.pack()
+        mark = self._openings.mark(head_name(self.verifier.origin, frontier.size, packed))
+        return {"size": frontier.size, "frontier": packed, "mark": mark}
+
+    def _extend(self, connection: Connection, frontier: Frontier, entries: Sequence[Waiting]) -> None:
         before = frontier.size
         leaves: list[dict[str, object]] = []
         for entry in entries:
@@ -224,7 +228,7 @@ class Log:
         moved = connection.execute(
             tables.tree_head.update()
             .where(tables.tree_head.c.size == before)
-            .values(size=frontier.size, frontier=frontier.pack(), sealed_at=datetime.now(UTC))
+            .values(sealed_at=datetime.now(UTC), **self.head(frontier))
         )
         if moved.rowcount != 1:
             raise Unavailable
@@ -235,10 +239,15 @@ class Log:
             # Locked, so that no note by the old key alone comes after one by the new.
             head = connection.execute(sa.select(tables.tree_head).with_for_update()).one()
             newest = connection.execute(_NEWEST_CHECKPOINT).one_or_none()
-            if newest is not None and (newest.size == head.size or self.notary.is_succeeded(newest.note)):
+            if newest is not None and newest.size == head.size:
+                return
+            if not self._is_own(head) or (newest is not None and self.notary.is_succeeded(newest.note, connection)):
                 return
             checkpoint = Checkpoint(self.verifier.origin, head.size, Frontier(head.size, head.frontier).root())
-            note = self.notary.sign(checkpoint, None if newest is None else newest.note, connection)
+            try:
+                note = self.notary.sign(checkpoint, None if newest is None else newest.note, connection)
+            except CheckpointError as error:
+                raise Disagreement(f"the newest checkpoint in the store is not this log's: {error}") from None
             row = {"size": head.size, "note": note}
             if self._store.sqlite:
                 connection.execute(tables.checkpoint.insert(), row)
@@ -247,7 +256,22 @@ class Log:
 
     def publish(self) -> None:
         """Give out the newest checkpoint; raise Disagreement where it does not continue what was given out."""
-        self._public.publish(self.checkpoint, self._leaf_hashes)
+        self._public.publish(self._verified, self._leaf_hashes)
+
+    def _verified(self) -> str:
+        note = self.checkpoint()
+        try:
+            self.opened(note)
+        except CheckpointError as error:
+            raise Disagreement(f"the newest checkpoint in the store is not this log's: {error}") from None
+        return note
+
+    def is_public(self) -> bool:
+        """Whether what was given out covers every leaf."""
+        with self._store.reading() as connection:
+            size = connection.scalar(sa.select(tables.tree_head.c.size)) or 0
+        kept = self._public.kept()
+        return kept is not None and read(kept).size >= size
 
     def _leaf_hashes(self, begin: int, end: int) -> Iterator[bytes]:
         table = tables.leaf
@@ -292,12 +316,13 @@ class Log:
 
     def begin(self) -> None:
         """Check the log, and publish it from the first leaf on where nothing of it is public on this machine."""
-        if self._public.kept() is None:
-            self._check_store()
-            self.seal_all()
-            self._public.begin(self.checkpoint, self._leaf_hashes)
-        else:
+        if self._public.kept() is not None:
             self.check()
+            return
+        if self._check_store():
+            self._public.begin(self._verified, self._leaf_hashes)
+        self.seal_all()
+        self._public.begin(self._verified, self._leaf_hashes)
 
     def _check_store(self) -> int:
         """Return how many leaves the store holds, if they are this log's."""
@@ -333,19 +358,18 @@ class Log:
             return connection.scalar(sa.select(sa.func.count()).select_from(tables.pending)) or 0
 
 
-def _readable(found: Iterable[Any]) -> Iterator[_Waiting]:
-    """Read what waits; set aside what is no leaf.
-
-    Whoever may add to the log can add such a thing beside it. It must not keep the others from their places; it waits
-    for ever, which is told as sealing that lags, until the store's owner removes it.
-    """
-    for row in found:
-        with suppress(ValueError):
-            yield _Waiting.read(row.entry_id, row.leaf)
+def head_name(origin: str, size: int, frontier: bytes) -> str:
+    """Name what the head's mark is over."""
+    return f"head:{origin}:{size}:{frontier.hex()}"
 
 
 def _refuse_loss(kept: str | None, size: int) -> None:
     """Refuse a store that holds less than was given out: what it sealed next would take the places of lost leaves."""
+    if kept is None and size:
+        raise Disagreement(
+            "of the log nothing is public in GATEWAY_LOG_PUBLIC here, so that a loss would not be seen; 'gateway init' "
+            "publishes it, once it is sure that the store is no older copy"
+        )
     given_out = 0 if kept is None else read(kept).size
     if given_out > size:
         raise Disagreement(

@@ -76,7 +76,7 @@ def _restore(connection: Connection, log: Log, given_out: Checkpoint, note: str,
         raise Disagreement(
             f"the store's {size} leaves are not the first {size} of what was given out: it is no older copy of this log"
         )
-    connection.execute(tables.tree_head.update().values(size=frontier.size, frontier=frontier.pack()))
+    connection.execute(tables.tree_head.update().values(log.head(frontier)))
     connection.execute(
         tables.checkpoint.insert(), {"size": given_out.size, "note": log.notary.accounted_for(note, connection)}
     )

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import Connection
 
 from gateway import tables
-from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign, signers
+from gateway.audit.checkpoint import Checkpoint, CheckpointError, Verifier, sign
 from gateway.keys import Ring
 
 _KEYS = tables.key_record
@@ -32,9 +32,14 @@ class Notary:
         numbers = dict.fromkeys((number if before is None else self._signer(before), number))
         return sign(checkpoint, [self._keys[number] for number in numbers])
 
-    def is_succeeded(self, note: str) -> bool:
-        """Whether a key that is not at hand signed a note of this log: then those at hand alone count no longer."""
-        return not signers(note, self._origin) <= {self._verifier(number).key_id() for number in self._keys}
+    def is_succeeded(self, note: str, connection: Connection) -> bool:
+        """Whether a key that is known, and not at hand, signed a note: then those at hand alone count no longer."""
+        others = sa.select(_KEYS.c.public).where(_CHECKPOINT & _KEYS.c.number.not_in(self._keys))
+        for public in connection.scalars(others).all():
+            with suppress(CheckpointError):
+                Verifier.read(public).open(note)
+                return True
+        return False
 
     def open(self, note: str) -> Checkpoint:
         """Verify a note by the keys at hand and return its checkpoint; raise CheckpointError."""

@@ -112,6 +112,22 @@ class Openings:
         """Return the hashes of a name under every key of the index, by which old openings are found too."""
         return tuple(self._hash(key, name) for key in self._index.keys.values())
 
+    def mark(self, name: str) -> bytes:
+        """Mark what only a holder of the index key may write into the store; the mark names the key."""
+        number = self._index.newest
+        return number.to_bytes(_NUMBER, "big") + self._hash(self._index.keys[number], f"mark:{name}")
+
+    def knows(self, mark: bytes) -> bool:
+        """Whether the key of a mark is at hand."""
+        return int.from_bytes(mark[:_NUMBER], "big") in self._index.keys
+
+    def holds(self, name: str, mark: bytes) -> bool:
+        """Whether a mark is the one of its key and name."""
+        number = int.from_bytes(mark[:_NUMBER], "big")
+        return self.knows(mark) and hmac.compare_digest(
+            mark[_NUMBER:], self._hash(self._index.keys[number], f"mark:{name}")
+        )
+
     def _hash(self, key: bytes, name: str) -> bytes:
         return hmac.digest(key, name.encode(), hashlib.sha256)
 

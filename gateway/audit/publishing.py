@@ -39,7 +39,10 @@ class Publishing:
         else:
             if self._trouble is not None:
                 self._recovered()
-            self._disagreeing, self._trouble, self._published = False, None, began
+            self._disagreeing, self._trouble = False, None
+            # A process that may not sign, because a newer key has, waits for one that may.
+            if self._log.is_public():
+                self._published = began
 
     def check(self) -> None:
         """Refuse while the store and what was given out disagree, and while sealing or publishing is late."""

@@ -6,11 +6,13 @@ The offline verifier needs no private key and sees none of this; here the log's 
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway import tables
 from gateway.audit import heading
+from gateway.audit.log import head_name
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.audit.openings import OpeningError, Openings, Sealed
 from gateway.store import Store
@@ -30,14 +32,18 @@ def check(store: Store, openings: Openings, progress: Callable[[int], None] = la
        the newest checkpoint has signed.
     3. Every opening that is not erased opens, proves its commitment, and is found by whom it is about; an erased one
        is erased in every part.
+    4. No more is erased than the entries of erasures tell of.
     """
     with store.snapshot() as connection:
         # 1.
         _check_places(connection)
         # 2.
-        _check_leaves(connection)
+        _check_leaves(connection, openings)
         # 3.
-        return _check_openings(connection, openings, progress)
+        erased = _check_openings(connection, openings, progress)
+        # 4.
+        _check_orders(connection, erased)
+        return erased
 
 
 def _check_places(connection: Connection) -> None:
@@ -48,7 +54,24 @@ def _check_places(connection: Connection) -> None:
         raise SealedPartError(f"removed: the entry {found} is neither in the tree nor waits for its place")
 
 
-def _check_leaves(connection: Connection) -> None:
+def _check_orders(connection: Connection, erased: int) -> None:
+    orders = (
+        sa.select(tables.entry.c.leaf)
+        .join(tables.leaf, tables.leaf.c.entry_id == tables.entry.c.entry_id)
+        .where(tables.leaf.c.action == "audit-erase")
+    )
+    told = sum(msgspec.json.decode(leaf, type=_Erasure).openings for leaf in connection.scalars(orders))
+    if erased > told:
+        raise SealedPartError(f"openings: {erased} are erased, and the log tells of {told}")
+
+
+class _Erasure(msgspec.Struct):
+    """Of the leaf of an erasure, how many openings it destroyed."""
+
+    openings: int
+
+
+def _check_leaves(connection: Connection, openings: Openings) -> None:
     statement = (
         sa.select(tables.leaf, tables.entry.c.leaf.label("content"))
         .outerjoin(tables.entry, tables.entry.c.entry_id == tables.leaf.c.entry_id)
@@ -65,6 +88,8 @@ def _check_leaves(connection: Connection) -> None:
     head = connection.execute(sa.select(tables.tree_head)).one()
     if (head.size, head.frontier) != (frontier.size, frontier.pack()):
         raise SealedPartError(f"changed: the leaves do not give the head of {head.size} leaves")
+    if head.size and not openings.holds(head_name(head.origin, head.size, head.frontier), head.mark or b""):
+        raise SealedPartError("changed: the head was written by nobody who holds this log's keys")
     signed = connection.scalar(sa.select(sa.func.max(tables.checkpoint.c.size)))
     if signed != head.size:
         raise SealedPartError(f"unsigned: the log holds {head.size} leaves and the newest checkpoint covers {signed}")

@@ -22,6 +22,7 @@ from gateway.identity import clients, tokens
 from gateway.identity.clients import ACTIVE, SUSPENDED, Clients
 from gateway.policy.bundle import load
 
+MAX_ADDRESS = 300
 DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -69,6 +70,8 @@ def add(
         public_key = tokens.public_jwk(key.read_bytes())
     except ValueError:
         raise ConfigurationError(f"{key} must be a PEM public key on P-256 or Ed25519") from None
+    if not address.isprintable() or not 0 < len(address) <= MAX_ADDRESS:
+        raise ConfigurationError(f"an address is one line of at most {MAX_ADDRESS} characters")
     agreement = Agreement(
         id=f"{client_id}-agreement",
         version=1,

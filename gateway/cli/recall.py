@@ -13,6 +13,7 @@ from gateway.activation.statement import MAX_BECAUSE, is_reason
 from gateway.canonical import Json
 from gateway.cli.officer import by_officer, written_down
 from gateway.erasure import recall as recalls
+from gateway.errors import ConfigurationError
 from gateway.identity.clients import Client, Clients
 from gateway.notices import KINDS, Copy, Notice, Notices
 from gateway.policy.bundle import load
@@ -84,6 +85,8 @@ def notices(overdue: bool, client: str | None, by: str) -> None:  # noqa: FBT001
     now = composition.now()
     facts: dict[str, Json] = {"of": client, "overdue": overdue}
     with composition.open_log(configuration.read()) as opened:
+        if client is not None and Clients(opened.store).find(client) is None:
+            raise ConfigurationError(f"there is no client {client}")
         written_down(opened.log, "audit-notices", by, facts)
         found = Notices(opened.store, composition.now).all()
     for each in found:

@@ -30,7 +30,7 @@ ACTION = "audit-erase"
 _OPENING = tables.opening
 _MARK = tables.budget_mark
 # What someone wrote of their own when asking, and so may describe whom they asked about.
-_WORDS = frozenset({"question", "reason"})
+_WORDS = frozenset({"question", "reason", "body"})
 _NOTHING = {"sealed": None, "wrapped": None, "about": None, "record": None}
 
 
@@ -114,20 +114,30 @@ def _refuse_enacted(connection: Connection, wanted: str) -> None:
     sealed = sa.select(tables.leaf.c.entry_id).where(tables.leaf.c.action == ACTION)
     ids = sealed.union_all(sa.select(tables.pending.c.entry_id))
     for leaf in connection.scalars(sa.select(tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(ids))):
-        told = msgspec.json.decode(leaf)
-        if told["action"] == ACTION and told["digest"] == wanted:
+        told = _read(leaf)
+        if told.get("action") == ACTION and told.get("digest") == wanted:
             raise OrderError(f"the order was enacted before, by the entry {told['id']}: propose it again")
+
+
+def _read(leaf: bytes) -> dict[str, Any]:
+    """Read a leaf; what waits may be anything, if someone else wrote it into the store."""
+    try:
+        told = msgspec.json.decode(leaf)
+    except msgspec.DecodeError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _destroy(connection: Connection, openings: Openings, order: Order, traces: Traces) -> tuple[int, int]:
     """Destroy the openings of a person and of the person's records; return how many, and in how many entries.
 
-    And the words with which someone asked (`question`, `reason`), in entries that name no other person any more. Such a
-    question is often the person's name or date of birth, typed in; kept, it would tell as much as the record did, and
-    it tells nothing else, for the entry answers about nobody else. Where others were disclosed too, the words are the
+    And the words with which someone asked (`question`, `reason`) and the digest of what was answered (`body`), in
+    entries that name no other person any more. Such a question is often the person's name or date of birth, typed in;
+    kept, it would tell as much as the record did, and it tells nothing else, for the entry answers about nobody else.
+    The digest would tell a copy of the record from all others. Where others were disclosed too, the words are the
     account that these persons are owed, and a list that matched several describes no one of them alone: they stay until
-    the last of the persons is erased. The digest of the answer's body, the case number, the officer and the
-    circumstances stay in any event: they tell of whoever asked.
+    the last of the persons is erased. The case number, the officer and the circumstances stay in any event: they tell
+    of whoever asked.
     """
     destroyed = 0
     entries = set(traces.entries)

@@ -82,7 +82,8 @@ class Comparison:
 
         1. A checkpoint is signed by the log, covers no more leaves than there are, and has their root.
         2. A receipt's leaf is the log's.
-        3. A promise is signed by the log, and its entry is in the tree, or waits for it in time.
+        3. A promise is signed by the log, by a key that it had not given up, and its entry is in the tree, or waits for
+           it in time.
         """
         # 1.
         for note in self._notes:
@@ -104,6 +105,7 @@ class Comparison:
         # 3.
         for promise in self._promises:
             promise.check_signature(keys.promise)
+            promise.check_time(keys.retired)
             yield from self._kept(promise, newest, now)
 
     def _kept(self, promise: Promise, newest: str, now: datetime) -> Iterator[str]:

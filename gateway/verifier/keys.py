@@ -30,14 +30,19 @@ class LogKeys:
         self._number = 0
         self._notes = 0
         self.promise: dict[str, VerifierKey] = {}
+        # When each promise key was given up, as its leaf says.
+        self.retired: dict[str, str] = {}
         self.anchored = False
 
     def learn(self, leaf: Leaf, line: bytes) -> None:
         """Take note of the keys that a leaf made or rotated; raise LeafError."""
-        if leaf.action not in {"keys-create", "key-rotate"} or leaf.decision != "permit":
+        if leaf.action not in {"keys-create", "key-rotate", "key-retire"} or leaf.decision != "permit":
             return
         for key in read_facts(line, KeysNamed).keys:
-            if key.use == "checkpoint":
+            if leaf.action == "key-retire":
+                if key.use == "promise":
+                    self.retired.setdefault(key.id, leaf.time)
+            elif key.use == "checkpoint":
                 self._name(key, first=leaf.action == "keys-create" and not self._notes and not self._number)
             elif key.use == "promise":
                 if len(self.promise) == _MAX_KEYS:

@@ -53,6 +53,17 @@ class Promise:
                 f"the promise for the entry {self.entry} is not signed by a promise key that the log names",
             )
 
+    def check_time(self, retired: dict[str, str]) -> None:
+        """Refuse a promise made after its key was given up: whoever has stolen it is no log; raise VerificationError.
+
+        A promise is dated by whole seconds.
+        """
+        since = retired.get(self.key_id)
+        if since is not None and since < f"{self.made:%Y-%m-%dT%H:%M:%S}":
+            raise VerificationError(
+                Wrong.FORGED, f"the promise for the entry {self.entry} is dated after its key was retired, at {since}"
+            )
+
 
 def read_promise(text: str, origin: str) -> Promise:
     """Read a promise: a JWS in compact form (RFC 7515); verify no signature; raise VerificationError."""

@@ -162,6 +162,12 @@ def rehash(connection: Connection) -> None:
     renumber(connection, order(connection))
 
 
+def mark_head(connection: Connection, log: Log) -> None:
+    """Mark the head as a holder of the keys can."""
+    head = connection.execute(sa.select(tables.tree_head)).one()
+    connection.execute(tables.tree_head.update().values(log.head(Frontier(head.size, head.frontier))))
+
+
 def resign(connection: Connection, origin: str, key: Ed25519PrivateKey) -> None:
     """Sign each stored checkpoint anew, over the tree as it is now."""
     roots, frontier = {0: Frontier().root()}, Frontier()

@@ -10,7 +10,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+import rfc8785
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway import app as composition
 from gateway import keys as key_files
@@ -18,11 +20,14 @@ from gateway import tables
 from gateway.app import now
 from gateway.audit import log as log_module
 from gateway.audit import notary as notary_module
-from gateway.audit import sealed
+from gateway.audit import sealed, waiting
 from gateway.audit import sealer as sealer_module
+from gateway.audit.checkpoint import Checkpoint, sign
 from gateway.audit.entry import Entry, Opening
+from gateway.audit.merkle import Frontier
 from gateway.audit.sealed import SealedPartError
 from gateway.audit.sealer import Sealer
+from gateway.audit.tiles import Disagreement
 from gateway.errors import ConfigurationError, Unavailable
 from tests.audit import logs
 from tests.audit.logs import OpenLog
@@ -320,32 +325,70 @@ def test_a_work_that_fails_does_not_end_the_sealers_thread(error: Exception, mon
     assert failed == []
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"no JSON",
-        b"[]",
-        b"{}",
-        b"\xff",
-        b"[" * 3000,
-        b'{"time":"then","action":"a","decision":"b","outcome":"c"}',
-        b'{"time":"2026-01-01T00:00:00Z","action":"a","decision":"b","outcome":"c","client":"%s"}' % (b"x" * 61),
-        b'{"time":"2026-01-01T00:00:00Z","action":"a\\u0000","decision":"b","outcome":"c"}',
-    ],
-)
-def test_what_is_no_leaf_keeps_nobody_from_a_place(open_again: OpenAgain, content: bytes) -> None:
-    """Whoever may add to the log can add what is no leaf; others are sealed all the same, and it is seen to wait."""
+def test_what_no_holder_of_the_keys_wrote_gets_no_place_and_keeps_nobody_from_one(
+    open_again: OpenAgain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the store's password alone, entries can be put into the queue, and none of them into the tree."""
+    monkeypatch.setattr(waiting, "PAGE", 3)
     log = open_again()
+    honest = log.log.append(entry()).id
     with log.store.transaction() as connection:
-        connection.execute(tables.entry.insert(), {"entry_id": "f" * 32, "leaf": content})
-        connection.execute(tables.pending.insert(), {"entry_id": "f" * 32, "since": 0.0})
+        leaf = connection.scalar(sa.select(tables.entry.c.leaf).where(tables.entry.c.entry_id == honest))
+        mark = connection.scalar(sa.select(tables.pending.c.mark).where(tables.pending.c.entry_id == honest))
+        for number, content in enumerate((b"", b"no JSON", b"{}", leaf, leaf, b"[" * 3000, b"\xff")):
+            planted = {"entry_id": f"{number:032x}", "leaf": content}
+            connection.execute(tables.entry.insert(), planted)
+            row = {"entry_id": f"{number:032x}", "since": 1.0, "mark": mark}
+            connection.execute(tables.pending.insert(), row)
+        connection.execute(tables.pending.insert(), {"entry_id": "orphan", "since": 2.0, "mark": b""})
     made = log.log.append(entry()).id
     log.seal()
-    assert made in indices(log)
-    assert log.log.unsealed() == 1
-    with pytest.raises(Unavailable):
-        log.log.check_prompt()
+    assert {honest, made} <= set(indices(log))
+    assert not {f"{number:032x}" for number in range(7)} & set(indices(log))
+    assert log.log.unsealed() == 8
+    log.log.check_prompt()
+
+
+def test_an_entry_that_is_changed_while_it_waits_gets_no_place(open_again: OpenAgain) -> None:
+    """What gets a place is what was written."""
+    log = open_again()
+    changed = log.log.append(entry()).id
+    with log.store.transaction() as connection:
+        logs.write_leaf(connection, changed, rfc8785.dumps({"id": changed}))
+    log.seal()
+    assert changed not in indices(log)
+
+
+def test_a_head_that_no_holder_of_the_keys_wrote_is_not_signed(open_again: OpenAgain) -> None:
+    """With the store's password alone, leaves can be put into the tree, and no checkpoint covers them."""
+    log = open_again()
+    log.log.append(entry())
+    log.seal()
+    note = log.log.checkpoint()
+    with log.store.transaction() as connection:
+        head = connection.execute(sa.select(tables.tree_head)).one()
+        frontier = Frontier(head.size, head.frontier)
+        frontier.append(bytes(32))
+        connection.execute(tables.leaf.insert(), {"leaf_index": head.size, "leaf_hash": bytes(32)})
+        connection.execute(tables.tree_head.update().values(size=frontier.size, frontier=frontier.pack()))
+    with pytest.raises(Disagreement, match="nobody who holds"):
+        log.log.seal_all()
+    assert log.log.checkpoint() == note
+
+
+def test_a_checkpoint_that_nobody_signed_is_not_given_out(open_again: OpenAgain) -> None:
+    """A note put into the store under the log's name is no checkpoint."""
+    log = open_again()
+    log.log.append(entry())
+    log.seal()
+    forged = sign(Checkpoint(log.log.verifier.origin, 1000, bytes(32)), [Ed25519PrivateKey.generate()])
+    with log.store.transaction() as connection:
+        connection.execute(tables.checkpoint.insert(), {"size": 1000, "note": forged})
+    with pytest.raises(Disagreement, match="not this log's"):
+        log.log.publish()
+    log.log.append(entry())
+    with pytest.raises(Disagreement, match="not this log's"):
+        log.log.seal_all()
 
 
 # --- verifying a log that lives -----------------------------------------------------------------------------

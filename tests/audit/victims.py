@@ -96,7 +96,7 @@ def _journalled(work: Callable[..., None], site: Site, *given: object) -> None:
         return note
 
     # The same, and it is written down.
-    vars(log_module)["sign"] = signed
+    vars(notary_module)["sign"] = signed
     with logs.opened(site.databases, site.keys) as log:
         work(site, log, *given)
 

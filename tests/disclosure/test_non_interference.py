@@ -105,7 +105,8 @@ def _side(name: str, dialect: str, request: pytest.FixtureRequest, tmp_path: Pat
         databases = Databases(server.url(server.create()), server.url(server.create()))
     engine = sa.create_engine(databases.arrests)
     small.metadata.create_all(engine)
-    made = world.build(databases, tmp_path / "keys", policies=str(policies))
+    public = str(tmp_path / f"public-{name}")
+    made = world.build(databases, tmp_path / "keys", policies=str(policies), log_public=public)
     asker = made.asker("one", mission="looking", purposes=frozenset({"looking"}))
     filed = Filed(WARRANTED, "ICE", "looking", "judicial", "state-judge", "0" * 64, date(2000, 1, 1), date(2100, 1, 1))
     with made.gateway.store.transaction() as connection:
