@@ -68,4 +68,9 @@ SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store, :'part' = 'au
     GRANT SELECT, INSERT ON entry, opening, pending TO :"auditor";
     GRANT SELECT ON leaf, checkpoint, tree_head, key_record TO :"auditor";
     GRANT SELECT ON schema_version, bundle, statement, agreement TO :"auditor";
+    -- Who is held, by keyed hash, and what clients are owed; not by which ids they know it.
+    GRANT SELECT ON legal_hold TO :"auditor";
+    GRANT SELECT (notice_id, client_id, kind, resource, owed_since, due, acknowledged, entry_id) ON notice TO :"auditor";
+    -- A client's name and agreement, not its key.
+    GRANT SELECT (client_id, agreement_id, state) ON client TO :"auditor";
 \endif

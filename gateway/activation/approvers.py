@@ -68,7 +68,10 @@ class Approvers:
         else:
             raise SignatureError(f"the key {signature.key.fingerprint} is no registered approver's")
         if approver.namespaces and namespace not in approver.namespaces:
-            raise SignatureError(f"the key of {approver.name} is not registered for {namespace}")
+            raise SignatureError(
+                f"the key of {approver.name} is not registered for {namespace}: the approvers' file must name it among "
+                "the 'namespaces' of that line"
+            )
         # 3.
         if not approver.covers(made):
             raise SignatureError(f"the key of {approver.name} did not count at {made:%Y-%m-%d %H:%M}Z")

@@ -7,6 +7,13 @@ from gateway.audit.log import Log
 from gateway.audit.tiles import Disagreement
 from gateway.errors import Unavailable
 
+# Seconds for which leaves may wait for a checkpoint before somebody hears of it.
+PATIENCE = 60
+_UNSIGNED = (
+    "the newest leaves are covered by no checkpoint that was given out: a process with the newest checkpoint key must "
+    "sign; after 'gateway keys rotate checkpoint' let every process read its keys again"
+)
+
 
 class Publishing:
     """What a process that serves does for its log, again and again; trouble is reported as it begins and ends."""
@@ -20,6 +27,7 @@ class Publishing:
         self._disagreeing = False
         # When the newest checkpoint was known to be public.
         self._published = time.time()
+        self._unsigned = False
 
     def go_on(self) -> None:
         """Seal what waits, and publish.
@@ -40,9 +48,17 @@ class Publishing:
             if self._trouble is not None:
                 self._recovered()
             self._disagreeing, self._trouble = False, None
-            # A process that may not sign, because a newer key has, waits for one that may.
-            if self._log.is_public():
-                self._published = began
+            self._note_public(began)
+
+    def _note_public(self, began: float) -> None:
+        """Tell of leaves that no checkpoint covers for long: this process may not sign, because a newer key has."""
+        if self._log.is_public():
+            if self._unsigned:
+                self._recovered()
+            self._published, self._unsigned = began, False
+        elif began - self._published > PATIENCE and not self._unsigned:
+            self._refused(_UNSIGNED)
+            self._unsigned = True
 
     def check(self) -> None:
         """Refuse while the store and what was given out disagree, and while sealing or publishing is late."""

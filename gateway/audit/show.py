@@ -19,7 +19,8 @@ def one(store: Store, entry: str) -> dict[str, Any]:
     with store.reading() as connection:
         leaves = list(connection.scalars(wanted)) if len(entry) >= SHORTEST else []
     if len(leaves) != 1:
-        raise ConfigurationError(f"there is no entry {entry}, or not only one; give the whole id")
+        several = "several entries begin with" if leaves else "there is no entry"
+        raise ConfigurationError(f"{several} {entry}; give the whole id")
     leaf: dict[str, Any] = msgspec.json.decode(leaves[0])
     return leaf
 

@@ -3,6 +3,8 @@
 import sys
 
 import click
+import psycopg
+from sqlalchemy.exc import DBAPIError
 
 from gateway.cli import (
     accounting,
@@ -42,9 +44,17 @@ class _Program(click.Group):
         except (ConfigurationError, FileError) as error:
             click.echo(f"gateway: {error}", err=True)
             sys.exit(2)
-        except Unavailable:
-            click.echo("gateway: the gateway's store is unavailable", err=True)
+        except Unavailable as error:
+            click.echo(f"gateway: {_why(error)}", err=True)
             sys.exit(1)
+
+
+def _why(error: Unavailable) -> str:
+    """Tell a right that is missing from a store that is down."""
+    cause = error.__cause__
+    if isinstance(cause, DBAPIError) and isinstance(cause.orig, psycopg.errors.InsufficientPrivilege):
+        return "the database role of GATEWAY_STORE_URL may not do this; use the owner's URL (deploy/README.md)"
+    return "the gateway's store is unavailable"
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})

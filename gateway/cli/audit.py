@@ -8,7 +8,7 @@ import click
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway.audit import loss
-from gateway.cli.officer import by_officer
+from gateway.cli.officer import REASON, by_officer
 
 
 @click.group()
@@ -17,7 +17,7 @@ def audit() -> None:
 
 
 @audit.command("declare-loss")
-@click.option("--because", required=True, help="why entries are lost; kept in the sealed part")
+@click.option("--because", type=REASON, required=True, help="why entries are lost; kept in the sealed part")
 @by_officer
 def declare_loss(because: str, by: str) -> None:
     """Let a log go on whose store was restored from an older copy; that entries were lost stays in the log for ever.

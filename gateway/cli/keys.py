@@ -14,12 +14,12 @@ from gateway.audit.checkpoint import signers
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.inventory import RETIRABLE, Known
 from gateway.canonical import Json
-from gateway.cli.officer import by_officer
+from gateway.cli.officer import REASON, by_officer
 from gateway.errors import ConfigurationError
 from gateway.keys import SECRETS, SIGNING, USES, KeyFile
 
 KINDS = dict.fromkeys(SIGNING, "Ed25519") | {"token": "P-256"} | dict.fromkeys(SECRETS, "secret")
-because_ = click.option("--because", required=True, help="why; sealed in the log")
+because_ = click.option("--because", type=REASON, required=True, help="why; sealed in the log")
 
 
 @click.group()

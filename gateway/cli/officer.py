@@ -2,14 +2,17 @@
 
 import getpass
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import click
 
 from gateway import app as composition
+from gateway.activation.statement import MAX_BECAUSE, is_reason
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.log import Log, With
 from gateway.canonical import Json
+from gateway.errors import Unavailable
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -20,12 +23,29 @@ def by_officer(command: F) -> F:
     return option(command)
 
 
+class _Reason(click.ParamType[str]):
+    name = "TEXT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not is_reason(text):
+            self.fail(f"a reason is one line of at most {MAX_BECAUSE} characters", param, ctx)
+        return text
+
+
+REASON = _Reason()
+
+
 def written_down(
     log: Log, action: str, by: str, facts: dict[str, Json], *openings: Opening, also: With | None = None
 ) -> None:
-    """Append what an officer did, with what `also` writes in the same transaction, and seal it."""
+    """Append what an officer did, with what `also` writes in the same transaction, and seal it.
+
+    Whose role of the database may not seal leaves that to the gateway.
+    """
     log.check_whole()
     log.append(
         Entry(action, "permit", "done", composition.now(), None, facts, (Opening("officer", by), *openings)), also
     )
-    log.seal_all()
+    with suppress(Unavailable):
+        log.seal_all()

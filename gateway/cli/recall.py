@@ -9,27 +9,14 @@ import click
 
 from gateway import app as composition
 from gateway import settings as configuration
-from gateway.activation.statement import MAX_BECAUSE, is_reason
 from gateway.canonical import Json
-from gateway.cli.officer import by_officer, written_down
+from gateway.cli.officer import REASON, by_officer, written_down
 from gateway.erasure import recall as recalls
 from gateway.errors import ConfigurationError
 from gateway.identity.clients import Client, Clients
 from gateway.notices import KINDS, Copy, Notice, Notices
 from gateway.policy.bundle import load
 
-
-class _Reason(click.ParamType[str]):
-    name = "TEXT"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        if not is_reason(text):
-            self.fail(f"a reason is one line of at most {MAX_BECAUSE} characters", param, ctx)
-        return text
-
-
-REASON = _Reason()
 BECAUSE = click.option(
     "--because", type=REASON, required=True, help="why, in a sentence; it is sealed, and erased with the person"
 )

@@ -124,8 +124,13 @@ def _found(inspector: Inspector, entry: str) -> str:
     ids = tables.entry.c.entry_id
     with inspector.store.reading() as connection:
         found = list(connection.scalars(sa.select(ids).where(ids >= entry, ids < entry + "g").limit(2)))
-    if len(found) != 1:
-        raise ConfigurationError(f"there is no entry {entry}, or not only one; give the whole id")
+    if not found:
+        raise ConfigurationError(
+            f"there is no entry {entry}; where the log declares a loss, its entries are gone, and 'audit verify "
+            "--promise' tells whether this was one"
+        )
+    if len(found) > 1:
+        raise ConfigurationError(f"several entries begin with {entry}: give the whole id")
     return str(found[0])
 
 

@@ -25,7 +25,6 @@ from gateway.audit import sealer as sealer_module
 from gateway.audit.checkpoint import Checkpoint, sign
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.merkle import Frontier
-from gateway.audit.sealed import SealedPartError
 from gateway.audit.sealer import Sealer
 from gateway.audit.tiles import Disagreement
 from gateway.errors import ConfigurationError, Unavailable
@@ -150,8 +149,7 @@ def test_a_checkpoint_lost_between_commit_and_signing_is_signed_by_the_next(open
     with log.store.transaction() as connection:
         newest = logs.newest_checkpoint(connection)
         connection.execute(tables.checkpoint.delete().where(tables.checkpoint.c.size == newest))
-    with pytest.raises(SealedPartError, match="unsigned"):
-        log.verify()
+    assert log.verify().unsealed > 0, "what no checkpoint covers is said to wait"
     assert open_again().log.seal() == 0
     assert log.log.checkpoint() == lost
     assert log.verify().note == lost

@@ -201,6 +201,11 @@ def _audit(world: World, auditing: dict[str, str]) -> None:
     assert "\n  same\n" in audited(auditing, "explain", entry)
     assert entry in audited(auditing, "account", "--person", person, *why)
     assert audited(auditing, "show", "--last", "2").count("\n") == 2
+    directory = Path(auditing["keys"]).with_name("exported")
+    assert "to be verified with the key" in audited(auditing, "export", str(directory))
+    assert "items" in audited(auditing, "review")
+    audited(auditing, "notices")
+    audited(auditing, "hold", "list")
     assert "verified:" in audited(auditing, "verify")
     actions = [leaf["action"] for leaf in world.leaves()]
     done = {"audit-search": 2, "audit-open": 1, "audit-show": 3, "audit-account": 1}
@@ -225,7 +230,7 @@ def audited(settings: dict[str, str], *arguments: str) -> str:
         "INSERT INTO checkpoint VALUES (1000000, '')",
         "INSERT INTO bundle VALUES ('x', '')",
         "UPDATE agreement SET state = 'in-force'",
-        *(f"SELECT * FROM {table}" for table in ("client", "instrument", "budget_mark", "assertion", "legal_hold")),
+        *(f"SELECT * FROM {table}" for table in ("client", "instrument", "budget_mark", "assertion", "notice")),
     ],
 )
 def test_the_auditor_can_add_entries_and_nothing_else(auditing: dict[str, str], statement: str) -> None:

@@ -379,8 +379,8 @@ def test_a_checkpoint_key_is_retired_only_once_its_successor_has_signed(machine:
     """The first note under a new key bears the old one's signature as well."""
     machine.rotate("checkpoint")
     assert "no checkpoint is signed by the newest key yet" in machine.retire("checkpoint", 1, status=2)
-    machine.run("audit", "show")
+    machine.run("audit", "notices")
     machine.retire("checkpoint", 1)
     starts(machine)
-    machine.run("audit", "show")
+    machine.run("audit", "notices")
     assert machine.listed()["checkpoint", 2][3] == "writes"

@@ -11,6 +11,7 @@ from gateway import app as composition
 from gateway import sshsig
 from gateway.activation.approvers import NAMESPACE
 from gateway.cli.activation import activation_of, enacted, pass_tests, signed
+from gateway.erasure.order import NAMESPACE as ERASURE
 from gateway.policy.archive import read_directory
 from gateway.settings import Settings
 
@@ -39,7 +40,7 @@ def register(settings: Settings, directory: Path) -> list[Path]:
             form = serialization.PrivateFormat.OpenSSH
             file.write(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
         paths.append(path)
-        lines.append(f'{name} namespaces="{NAMESPACE}" {sshsig.public_half(key).written()}\n')
+        lines.append(f'{name} namespaces="{NAMESPACE},{ERASURE}" {sshsig.public_half(key).written()}\n')
     settings.approvers.write_text("".join(lines), encoding="utf-8")
     settings.approvers.chmod(0o644)
     return paths
