@@ -135,7 +135,7 @@ def test_an_erasure_from_order_to_what_remains(city: City, tmp_path: Path) -> No
     run(city, "hold", "lift", hold, *BECAUSE)
     said = run(city, *both).output
     # Of the answer its records and its question; the hold and its lifting.
-    destroyed, notices = len(city.arrests) + 1 + 2, len(city.arrests)
+    destroyed, notices = len(city.arrests) + 2 + 2, len(city.arrests)
     assert f"erased: {destroyed} openings in 3 entries, 0 budget marks; {notices} notices owed" in said
     assert f"ice-ero: owed {notices} notices of the kind expunged" in said
     files = "a file system or a disk" if city.office.settings.store_url.startswith("sqlite") else "VACUUM FULL"
