@@ -7,7 +7,7 @@ there are no two editions of which one could be subtracted from the other.
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import product
@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 from gateway.errors import ConfigurationError
 from gateway.report.export import Checkpoint, Export, Leaf, Loss, Lost, Read
 from gateway.report.quarters import Quarter
-from gateway.report.telling import Key
 
 SEALED_WITHIN = timedelta(days=1)  # what the gateway promises
 SHOWN, NOTHING, REFUSED = "records shown", "nothing found", "refused"
@@ -60,13 +59,23 @@ class Cell(NamedTuple):
 CUTS = (3, 1, 0)
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What an agency has ever come with, up to the checkpoint."""
+def possible(told: Iterable[Cell]) -> Iterator[Cell]:
+    """Yield the cells that might have a count, concluding from those that are told, and from nothing else.
 
-    components: set[str | None] = field(default_factory=set)
-    purposes: set[str | None] = field(default_factory=set)
-    reasons: set[tuple[str | None, tuple[str, ...]]] = field(default_factory=set)
+    An agency that came with some words may have come with any of them, each with each, and with any answer. Only what
+    lacks an agency, purpose or component does so for a reason that goes with the lack, and is never answered.
+    """
+    alike = defaultdict(list)
+    for cell in told:
+        alike[cell.agency, cell.purpose is None, cell.component is None].append(cell)
+    for (agency, *_), cells in alike.items():
+        reasons = {(cell.outcome, cell.code, cell.rules) for cell in cells}
+        purposes = {cell.purpose for cell in cells}
+        components = {cell.component for cell in cells}
+        if None not in {agency, *purposes, *components}:
+            reasons |= {(SHOWN, None, ()), (NOTHING, None, ())}
+        for (outcome, code, rules), purpose, component in product(reasons, purposes, components):
+            yield Cell(agency, outcome, purpose, component, code, rules)
 
 
 @dataclass(slots=True)
@@ -80,21 +89,12 @@ class Tally:
     requests: Counter[Cell] = field(default_factory=Counter)
     records: Counter[Cell] = field(default_factory=Counter)
     persons: Counter[Cell] = field(default_factory=Counter)
-    others: Counter[Key] = field(default_factory=Counter)
-    other_cells: set[Key] = field(default_factory=set)
+    others: Counter[tuple[str, str]] = field(default_factory=Counter)
     acts: Counter[str] = field(default_factory=Counter)
     declared_lost: int = 0
     lost: int = 0
     rehearsal: bool = False
     late: int = 0
-    seen: defaultdict[str | None, _Seen] = field(default_factory=lambda: defaultdict(_Seen))
-
-    def cells(self) -> Iterator[Cell]:
-        """Yield the cells that might have a count: each agency with whatever it has ever come with."""
-        for agency, seen in self.seen.items():
-            outcomes = [(SHOWN, (None, ())), (NOTHING, (None, ())), *((REFUSED, reason) for reason in seen.reasons)]
-            for (outcome, reason), purpose, component in product(outcomes, seen.purposes, seen.components):
-                yield Cell(agency, outcome, purpose, component, *reason)
 
 
 def count(export: Export, quarter: Quarter, zone: ZoneInfo) -> Tally:
@@ -143,29 +143,22 @@ def rules_of(read: Read) -> tuple[str, ...]:
 
 def _count(tally: Tally, leaf: Leaf, *, within: bool) -> None:
     if isinstance(leaf, Read):
-        _count_read(tally, leaf, within=within)
+        if within:
+            _count_read(tally, leaf)
     elif leaf.action in OTHERS:
-        cell = (leaf.action, _text(leaf.outcome))
-        tally.other_cells.add(cell)
-        tally.others[cell] += leaf.further * within
+        tally.others[leaf.action, _text(leaf.outcome)] += leaf.further * within
     elif leaf.action in ACTS or leaf.action in ACTS_ON_PERSONS:
         tally.acts[leaf.action] += within
         if isinstance(leaf, Loss):
             tally.declared_lost += (leaf.last - leaf.first + 1) * within
 
 
-def _count_read(tally: Tally, read: Read, *, within: bool) -> None:
+def _count_read(tally: Tally, read: Read) -> None:
     cell = cell_of(read)
-    seen = tally.seen[cell.agency]
-    seen.components.add(cell.component)
-    seen.purposes.add(cell.purpose)
-    if cell.outcome == REFUSED:
-        seen.reasons.add((cell.code, cell.rules))
-    if within:
-        tally.requests[cell] += read.further
-        tally.records[cell] += read.records
-        tally.persons[cell] += read.persons
-        tally.rehearsal |= read.rehearsal is not None or bool(read.proposed)
+    tally.requests[cell] += read.further
+    tally.records[cell] += read.records
+    tally.persons[cell] += read.persons
+    tally.rehearsal |= read.rehearsal is not None or bool(read.proposed)
 
 
 def plain(word: str | None) -> str | None:

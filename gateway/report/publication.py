@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.errors import ConfigurationError
-from gateway.report.counting import ACTS, ACTS_ON_PERSONS, CUTS, SHOWN, Tally, count
+from gateway.report.counting import ACTS, ACTS_ON_PERSONS, CUTS, SHOWN, Tally, count, possible
 from gateway.report.export import Export
 from gateway.report.quarters import Quarter, quarter, time_zone
 from gateway.report.telling import Key, place, tell
@@ -51,7 +51,7 @@ class Published:
     note: str
     rehearsal: bool
     groups: tuple[Group, ...]
-    others: tuple[tuple[Key, int], ...]
+    others: tuple[tuple[tuple[str, str], int], ...]
     acts: Mapping[str, int | None]
     declared_lost: int
     lost: int
@@ -66,7 +66,7 @@ def publish(export: Export, parameters: Parameters) -> tuple[Published, int]:
         raise ConfigurationError(f"the threshold is {parameters.threshold}, and must be {LEAST_THRESHOLD} or more")
     period, zone = quarter(parameters.quarter), time_zone(parameters.time_zone)
     tally = count(export, period, zone)
-    others = tell(tally.others, tally.other_cells, (0,), parameters.threshold)
+    others = {key: number for key, number in tally.others.items() if number >= parameters.threshold}
     published = Published(
         parameters,
         period,
@@ -77,7 +77,7 @@ def publish(export: Export, parameters: Parameters) -> tuple[Published, int]:
         tally.checkpoint.note,
         tally.rehearsal,
         groups(tally, parameters.threshold),
-        tuple(sorted(others.items(), key=lambda item: (item[0] == (), order(item[0])))),
+        tuple(sorted(others.items())),
         _acts(tally.acts, parameters.threshold),
         tally.declared_lost,
         tally.lost,
@@ -87,7 +87,7 @@ def publish(export: Export, parameters: Parameters) -> tuple[Published, int]:
 
 def groups(tally: Tally, threshold: int) -> tuple[Group, ...]:
     """Return the requests as they are told; with records and persons, where the outcome is told."""
-    told = tell(tally.requests, tally.cells(), CUTS, threshold)
+    told = tell(tally.requests, possible, CUTS, threshold)
     records: Counter[Key] = Counter()
     persons: Counter[Key] = Counter()
     for cell in tally.requests:

@@ -66,7 +66,7 @@ def tables(published: Published) -> tuple[Table, ...]:
             "Requests for no record",
             ("kind", "outcome", "requests"),
             2,
-            tuple((*_other(key), number) for key, number in published.others),
+            tuple((_OTHERS[kind], outcome, number) for (kind, outcome), number in published.others),
         ),
         _acts(published),
     )
@@ -77,10 +77,6 @@ _OTHERS = {
     "token": "for an access token",
     "any": "for nothing that exists, or too often",
 }
-
-
-def _other(key: Key) -> Labels:
-    return (_OTHERS[str(key[0])], str(key[1])) if key else (UNTOLD, UNTOLD)
 
 
 def _outcomes(published: Published) -> Table:

@@ -13,12 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.report import export as exports
-from gateway.report.counting import CUTS, Cell, count
+from gateway.report.counting import CUTS, Cell, cell_of, count, possible
 from gateway.report.extract import extract
 from gateway.report.files import files
-from gateway.report.publication import Parameters, publish
+from gateway.report.publication import Parameters, groups, publish
 from gateway.report.quarters import quarter, time_zone
-from gateway.report.telling import place
 from tests.report.attack import other_world
 from tests.report.invented import AFTER, act, export, leaf, refused
 
@@ -55,11 +54,11 @@ def read(cell: Cell, time: str = "2026-11-05T12:00:00.000000Z") -> dict[str, Any
 
 
 def leaves(world: dict[Cell, int]) -> list[dict[str, Any]]:
-    """Make a log: every cell once in an earlier quarter, then the world, then what pads it to one length."""
-    before = [read(cell, "2026-08-01T00:00:00.000000Z") for cell in CELLS]
+    """Make a log: one request in an earlier quarter, then the world, then what pads it to one length."""
+    before = read(CELLS[0], "2026-08-01T00:00:00.000000Z")
     asked = [read(cell) for cell, number in world.items() for _ in range(number)]
     padding = [act("audit-show") for _ in range(10 * len(CELLS) - len(asked))]
-    return [*before, *asked, *padding, act("audit-show", time=AFTER), act("audit-show", time=LATER)]
+    return [before, *asked, *padding, act("audit-show", time=AFTER), act("audit-show", time=LATER)]
 
 
 def extracted(source: exports.Export) -> dict[str, bytes]:
@@ -88,9 +87,9 @@ def test_another_small_number_leaves_every_byte_the_same(
     if untold:
         cell = data.draw(st.sampled_from(untold))
         number = data.draw(st.integers(0, 4))
-        other = other_world(world, told, cell, number, CUTS)
+        other = other_world(world, told, cell, number, CUTS, possible)
         assert other[cell] == number
-        assert published(directory, {at: other[at] for at in CELLS}) == before
+        assert published(directory, other) == before
 
 
 @pytest.mark.property
@@ -188,11 +187,12 @@ def test_the_day_and_the_bundle_depend_on_all_requests_of_an_agency_and_purpose(
 
 
 def test_a_line_tells_what_the_report_tells_of_it(tmp_path: Path) -> None:
-    """Two requests each of six agencies are twelve of some agency, in some quarter, and no more."""
-    log = [leaf(agency=agency) for agency in "ABCDEF" for _ in range(2)]
+    """Two requests each of six agencies that found nothing are twelve of some agency, in some quarter, and no more."""
+    log = [each for agency in "ABCDEF" for each in [leaf(agency=agency)] * 5 + [leaf(agency=agency, records=0)] * 2]
     lines = table(extracted(exports.read(export(tmp_path, [*log, act("audit-show", time=LATER)]))), "extract")
     told = {"quarter": "2026-Q4", "action": "read", "requests": "1"}
-    assert lines == [dict.fromkeys(lines[0], "") | told] * 12
+    assert [line for line in lines if not line["decision"]] == [dict.fromkeys(lines[0], "") | told] * 12
+    assert len(lines) == 6 * 5 + 12
 
 
 def test_the_order_of_entries_is_not_told(tmp_path: Path) -> None:
@@ -220,7 +220,8 @@ def test_refusals_that_stand_for_many_count_so(tmp_path: Path) -> None:
 def test_an_aggregated_entry_in_a_remainder_is_not_told_from_single_ones(tmp_path: Path) -> None:
     """Else its line would say how many a cell has at least that is not told."""
     log = [
-        refused("unknown-field", time="2026-08-01T12:00:00.000000Z"),
+        *[refused(code, component="HSI") for code in ("unknown-field", "too-many-requests", "no-rule-permits")] * 5,
+        *[leaf()] * 5,
         refused("too-many-requests"),
         refused("too-many-requests", further=2),
         *[refused("no-rule-permits")] * 3,
@@ -228,16 +229,66 @@ def test_an_aggregated_entry_in_a_remainder_is_not_told_from_single_ones(tmp_pat
     ]
     lines = table(extracted(exports.read(export(tmp_path, log))), "extract")
     told = {"agency": "ICE", "outcome": "refused", "purpose": "immigration-enforcement", "requests": "1"}
-    assert lines == [dict.fromkeys(lines[0], "") | told | {"quarter": "2026-Q4", "action": "read"}] * 6
+    remainder = [line for line in lines if not line["decision"]]
+    assert remainder == [dict.fromkeys(lines[0], "") | told | {"quarter": "2026-Q4", "action": "read"}] * 6
 
 
-def test_a_cell_that_nobody_asked_about_is_possible_once_its_parts_were_seen(tmp_path: Path) -> None:
-    """What may have a count is what an agency has ever come with, each with each."""
-    log = [leaf(purpose="p", component="X"), refused(purpose="q", component="Y"), act("any", time=AFTER)]
-    tally = count(exports.read(export(tmp_path, log)), quarter("2026-Q4"), time_zone(ZONE))
-    assert len(set(tally.cells())) == 3 * 2 * 2
-    assert set(tally.requests) <= set(tally.cells())
-    assert all(place(cell, {}, CUTS) is None for cell in tally.cells())
+def test_what_is_possible_is_concluded_from_told_cells() -> None:
+    """What an agency is told to have come with, each with each; what lacks a word goes with what lacks it too."""
+    told = [
+        Cell("ICE", "records shown", "p", "X", None, ()),
+        Cell("ICE", "refused", "q", "Y", "no-rule-permits", ()),
+        Cell("ICE", "refused", None, "Y", "purpose-missing", ()),
+        Cell(None, "refused", None, None, "unauthenticated", ()),
+        Cell(None, "refused", None, None, "invalid-token", ()),
+    ]
+    answers = [("records shown", None), ("nothing found", None), ("refused", "no-rule-permits")]
+    named = {Cell("ICE", outcome, p, c, code, ()) for (outcome, code), p, c in product(answers, "pq", "XY")}
+    assert set(possible(told)) == named | set(told[2:])
+    assert len(named) == len(answers) * 2 * 2
+
+
+def _asked(month: int, component: str, *codes: str) -> list[dict[str, Any]]:
+    """Make reads of one component: one that showed a record, one that found nothing, one for each code."""
+    words: dict[str, Any] = {"time": f"2026-{month:02}-05T12:00:00.000000Z", "component": component}
+    return [leaf(**words), leaf(records=0, persons=0, **words), *(refused(code, **words) for code in codes)]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "certain", "kinds"),
+    [
+        # Each reason that occurred at all occurred once or more, and the log has never seen another.
+        pytest.param(3, [], _asked(11, "X", "a", "b", "c"), id="an agency's first quarter"),
+        pytest.param(3, _asked(8, "X", "a", "b"), _asked(11, "X", "a", "b", "c"), id="a new reason"),
+        pytest.param(2, [], [*_asked(11, "X", "a"), *_asked(11, "Y", "a")], id="two components"),
+        # What a quarter keeps back is not to be seen by what the next one tells.
+        pytest.param(3, [], [_asked(8, "X", "a")[-1], *_asked(11, "X", "a", "b")], id="two quarters"),
+    ],
+)
+def test_words_that_only_hidden_requests_bring_are_not_given_away(
+    tmp_path: Path, threshold: int, certain: list[dict[str, Any]], kinds: list[dict[str, Any]]
+) -> None:
+    """Of all logs with these requests that give the same figures, each cell that is not told takes each small number.
+
+    Which words the log has ever seen differs between them.
+    """
+    cells = [(each["time"], cell_of(read_)) for each, read_ in zip(kinds, _reads(tmp_path, kinds), strict=True)]
+    alike = defaultdict(list)
+    for world in product(range(threshold + 1), repeat=len(kinds)):
+        asked = [each for each, number in zip(kinds, world, strict=True) for _ in range(number)]
+        source = exports.read(export(tmp_path, [*certain, *asked, act("any", AFTER)]))
+        tallies = (count(source, quarter(name), time_zone(ZONE)) for name in ("2026-Q3", "2026-Q4"))
+        alike[tuple(groups(tally, threshold) for tally in tallies)].append(world)
+    for quarters, worlds in alike.items():
+        third, fourth = ({group.key for group in told} for told in quarters)
+        for at, (time, cell) in enumerate(cells):
+            if cell not in (third if time.startswith("2026-08") else fourth):
+                assert {world[at] for world in worlds} >= set(range(threshold))
+
+
+def _reads(directory: Path, kinds: list[dict[str, Any]]) -> list[exports.Read]:
+    leaves_ = exports.read(export(directory, kinds)).leaves()
+    return [item[0] for item in leaves_ if isinstance(item, tuple) and isinstance(item[0], exports.Read)]
 
 
 def table(made: dict[str, bytes], name: str) -> list[dict[str, str]]:
@@ -248,6 +299,7 @@ def table(made: dict[str, bytes], name: str) -> list[dict[str, str]]:
 def test_the_json_holds_every_table_and_says_what_is_not_told_by_leaving_it_out(tmp_path: Path) -> None:
     """Absent is not told; null stood in no request."""
     world = dict.fromkeys(CELLS, 0) | {CELLS[0]: 7, CELLS[-1]: 6, CELLS[1]: 2, CELLS[4]: 2, CELLS[5]: 1}
+    world |= {CELLS[6]: 7, CELLS[8]: 6}
     made = published(tmp_path, world)
     figures = json.loads(made["report.json"])
     assert {"agency": "ICE", "requests": 5} in figures["groups"]
