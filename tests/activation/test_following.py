@@ -245,7 +245,7 @@ def test_what_is_not_sound_is_refused_and_the_last_good_stays(
     follow(world)
     assert answered_by(asker) == city.digest("first")
     assert ready(world)["parts"] == {"arrests": True, "log": True, "policy": False, "resources": True}
-    told = [json.loads(line) for line in world.lines.getvalue().splitlines() if "policy-refused" in line]
+    told = [json.loads(line) for line in world.lines.getvalue().splitlines() if '"event": "policy-refused"' in line]
     assert len(told) == 1, "told once, and not three times a second"
     assert SPOILT[spoil] in told[0]["message"]
     assert "gateway_policy_refused 1.0" in world.request("GET", "/metrics").text
