@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from werkzeug.test import TestResponse
 from gateway import __version__, tables
 from gateway import app as composition
 from gateway import keys as key_files
+from gateway.audit.entry import Entry, new_id, seal
+from gateway.errors import ConfigurationError
 from gateway.opaque import Holder, Ids
 from tests import world as worlds
 from tests.arrests import FIRST_CANARY
@@ -520,3 +523,43 @@ def test_a_throttled_client_is_one_entry_and_a_count(make_timed: Callable[..., W
     assert [(c["outcome"], c["further"], c["client"]) for c in counts] == [("too-many-requests", 16, "fbi")]
     assert len(new) == 5
     world.close()
+
+
+# --- bounds -------------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_question_does_not_fill_the_log(make_world: MakeWorld, databases: Databases) -> None:
+    """What is refused and long is kept as its digest; what is answered is kept as it was asked."""
+    world = make_world()
+    asker = world.asker("fbi", "FBI")
+    long = {"in": ["\ue000" * 40] * 50}
+    refused = asked(asker, "POST", "/v1/arrests/search", {"filter": {"home_address": long}})
+    assert refused.status_code == 400
+    (kept,) = opened(world, databases, refused)["question"]
+    assert kept.keys() == {"bytes", "sha256"}
+    answered = asked(asker, "POST", "/v1/arrests/search", {"filter": {"family_name": {"in": ["Smith", "Jones"]}}})
+    assert answered.status_code == 200
+    (kept,) = opened(world, databases, answered)["question"]
+    assert kept["filter"] == {"family_name": {"in": ["Smith", "Jones"]}}
+
+
+def test_a_leaf_is_no_larger_than_the_verifier_reads() -> None:
+    """Before it is written: in the tree it would make the log unreadable for ever."""
+    for size, fits in ((60_000, True), (70_000, False)):
+        entry = Entry("test", "permit", "done", datetime.now(UTC), None, {"long": "a" * size})
+        with nullcontext() if fits else pytest.raises(ConfigurationError, match="65535"):
+            seal(entry, new_id())
+
+
+def test_a_receipt_is_no_opening_of_the_entry(make_world: MakeWorld, databases: Databases) -> None:
+    """Whoever fetches its own receipt stands in no auditor's list of who has opened the entry."""
+    world = make_world()
+    asker = world.asker("fbi", "FBI", officer=OFFICER)
+    entry = asker.search({"limit": 1}).headers["Log-Entry"]
+    world.leaves()
+    receipt = asker.get(f"/v1/entries/{entry}")
+    (kept,) = opened(world, databases, receipt)["question"]
+    assert kept == {"receipt_of": entry}
+    with logs.opened(databases, world.settings.keys) as log, log.store.reading() as connection:
+        about = tables.opening.c.about.in_(log.openings.indexes_of(f"entry:{entry}"))
+        assert connection.scalar(sa.select(sa.func.count()).where(about)) == 0

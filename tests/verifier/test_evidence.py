@@ -320,6 +320,22 @@ def test_promise_by_a_key_that_was_rotated_in(tmp_path: Path) -> None:
     assert verified(log, tmp_path, Evidence(promises=(first, promise))).size == 21
 
 
+def test_promise_dated_after_its_key_was_retired(tmp_path: Path) -> None:
+    """Whoever has stolen a key that was given up accuses nobody with it; what it promised before still counts."""
+    log = honest()
+    named = {"use": "promise", "number": 1, "id": "promise-1", "public": None}
+    before = log.promise(7)
+    log.append(action="key-retire", keys=[named])
+    log.sign()
+    retired = datetime.fromisoformat(json.loads(log.leaves[-1])["time"])
+    assert verified(log, tmp_path, Evidence(promises=(before,))).size == 21
+    later = int(retired.timestamp()) + 1
+    stolen = log.promise(7, entry="f" * 32, iat=later, by=later + 1)
+    assert wrong(log, tmp_path, Evidence(promises=(stolen,))).startswith("forged: the promise for the entry ffff")
+    honestly = log.promise(7, entry="f" * 32, iat=later - 2, by=later + 1)
+    assert wrong(log, tmp_path, Evidence(promises=(honestly,))).startswith("removed: ")
+
+
 def test_promise_of_another_log(tmp_path: Path) -> None:
     """A promise of a log of another name says nothing of this one."""
     log = honest()
