@@ -137,9 +137,12 @@ def test_a_sealer_that_is_cut_off_holds_nobody_up_and_signs_nothing_else(
         # More than the connection takes at once, so that the database stands still while it answers.
         for number in range(100):
             site.tell("entry", log.log.append(victims.entry(number, filler="x" * 50_000)).id)
-        proxy.arm(strike)
         cut_off = Site(_on(cluster, proxy.port, name), site.keys, tmp_path / "journal of the cut off")
-        with victims.working(victims.seal, cut_off):
+        with victims.working(victims.seal_when_told, cut_off):
+            _until(lambda: cut_off.told("opened"), BOUND, "it does not begin")
+            # Not before: to open a log takes transactions of its own.
+            proxy.arm(strike)
+            cut_off.tell("go", "")
             assert proxy.struck.wait(30), "the sealer did not come so far"
             with victims.working(victims.seal, site):
                 sealed("the other sealer does not go on")
@@ -302,7 +305,7 @@ def test_a_gateway_refuses_while_entries_wait_longer_than_promised(make_world: M
         response = asker.search({"limit": 1})
         _is_refused(response)
         assert "Log-Entry" in response.headers
-    other = Sealer((world.gateway.log.seal_all,))
+    other = Sealer((world.gateway.publishing.go_on,))
     other.start()
     _until(lambda: asker.search({"limit": 1}).status_code == 200, BOUND, "it does not go on")
     other.stop()

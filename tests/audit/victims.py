@@ -173,6 +173,14 @@ def seal(site: Site, log: OpenLog) -> None:
         time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 -- a pause, no secret
 
 
+def seal_when_told(site: Site, log: OpenLog) -> None:
+    """Say that the log is open, and seal from the moment on when it is said to."""
+    site.tell("opened", str(os.getpid()))
+    while not site.told("go"):
+        time.sleep(0.01)
+    seal(site, log)
+
+
 # --- what is counted --------------------------------------------------------------------------------------------
 
 
