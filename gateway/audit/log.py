@@ -350,7 +350,7 @@ class Log:
     def opened(self, note: str) -> Checkpoint:
         """Verify a note that was given out and return its checkpoint; raise CheckpointError."""
         with self._store.reading() as connection:
-            return self.notary.open_old(note, connection)
+            return self.notary.open_known(note, connection)
 
     def unsealed(self) -> int:
         """Return how many entries wait for the sealer."""

@@ -45,13 +45,14 @@ class Notary:
         """Verify a note by the keys at hand and return its checkpoint; raise CheckpointError."""
         return self._verifier(self._signer(note)).open(note)
 
-    def open_old(self, note: str, connection: Connection) -> Checkpoint:
-        """Verify a note whose key may be retired by now; raise CheckpointError.
+    def open_known(self, note: str, connection: Connection) -> Checkpoint:
+        """Verify a note by any key that the log has recorded; raise CheckpointError.
 
-        What is public on a machine that did not run is as old as its last hour.
+        What is public on a machine that did not run is as old as its last hour, and its key may be retired by now; what
+        another process signed meanwhile may be by a key that this one has not read yet.
         """
-        retired = sa.select(_KEYS.c.public).where(_CHECKPOINT & _KEYS.c.retired_by.is_not(None))
-        for public in connection.scalars(retired).all():
+        recorded = sa.select(_KEYS.c.public).where(_CHECKPOINT & _KEYS.c.number.not_in(self._keys))
+        for public in connection.scalars(recorded).all():
             with suppress(CheckpointError):
                 return Verifier.read(public).open(note)
         return self.open(note)
@@ -65,7 +66,7 @@ class Notary:
         number = self._in_force(connection)
         if self._signer(note) == number:
             return note
-        return sign(self.open_old(note, connection), [self._keys[number]])
+        return sign(self.open_known(note, connection), [self._keys[number]])
 
     def _in_force(self, connection: Connection) -> int:
         """Return the number of the newest key at hand of which the tree tells; before it tells of any, of the first.

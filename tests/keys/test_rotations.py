@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import sqlalchemy as sa
 from gateway import app as composition
 from gateway import keys as key_files
 from gateway import tables
+from gateway.audit import publishing as publishing_module
 from gateway.audit.checkpoint import CheckpointError, Verifier, signers
 from gateway.audit.entry import Entry, officer
 from gateway.audit.export import export, opens_all
 from gateway.audit.openings import Sealed
+from gateway.errors import Unavailable
 from gateway.keys import USES, Keys
 from gateway.verifier.evidence import Evidence
 from gateway.verifier.note import read_log_key
@@ -214,9 +217,9 @@ def test_the_old_key_signs_for_the_new(handed_over: tuple[World, Machine]) -> No
         )
     assert rotated_in["action"] == "key-rotate"
     before = len(machine.notes())
-    machine.run("audit", "show")
-    machine.run("audit", "show")
-    machine.run("audit", "show")
+    machine.run("audit", "notices")
+    machine.run("audit", "notices")
+    machine.run("audit", "notices")
     assert [by(world, note) for note in machine.notes()[before:]] == [[1, 2], [2], [2]]
 
 
@@ -225,15 +228,40 @@ def test_a_process_with_the_old_key_signs_until_the_new_one_has(handed_over: tup
     world, machine = handed_over
     _append(world)
     assert by(world, machine.notes()[-1]) == [1]
-    machine.run("audit", "show")
+    machine.run("audit", "notices")
     notes = machine.notes()
     assert by(world, notes[-1]) == [1, 2]
     _append(world)
     assert machine.notes() == notes
     assert world.gateway.log.unsealed() == 0
-    machine.run("audit", "show")
+    machine.run("audit", "notices")
     after = machine.notes()[len(notes) :]
     assert [by(world, note) for note in after] == [[2]]
+
+
+def test_leaves_that_nobody_signs_are_told_and_hold_up_answers(
+    handed_over: tuple[World, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that still has the old key alone can't sign; it says so, and goes on when another has signed."""
+    world, machine = handed_over
+    publishing = world.gateway.publishing
+    machine.run("audit", "notices")
+    publishing.go_on()
+    publishing.check()
+    _append(world)
+    monkeypatch.setattr(publishing_module, "PATIENCE", 0)
+    for _ in range(2):
+        publishing.go_on()
+    assert world.lines.getvalue().count('"event": "log-refused"') == 1
+    late = time.time() + world.settings.seal_delay + 1
+    with monkeypatch.context() as later:
+        later.setattr(time, "time", lambda: late)
+        with pytest.raises(Unavailable):
+            publishing.check()
+    machine.run("audit", "notices")
+    publishing.go_on()
+    publishing.check()
+    assert '"event": "log-published"' in world.lines.getvalue()
 
 
 def test_the_first_public_key_verifies_all_that_came_since(
@@ -255,7 +283,8 @@ def test_the_first_public_key_verifies_all_that_came_since(
         size = export(opened.store, opened.log.verifier.origin, tmp_path / "log", opens_all(opened.openings))
     trusted = (read_log_key(vkey),)
     found = verify(tmp_path / "log", trusted, Evidence(promises=tuple(promises)), composition.now())
-    assert (found.size, found.remarks) == (size, ())
+    assert found.size == size
+    assert [remark for remark in found.remarks if "promises" not in remark] == []
     assert by(asker.world, machine.notes()[-1]) == [3]
 
 
