@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
@@ -107,6 +107,9 @@ class Review:
         """Sign a week off that is over, not signed yet, and whose items were all answered by someone else."""
         if week.ends(self._zone) > self.clock():
             raise ConfigurationError(f"the week {week} is not over")
+        begun = _begun(self.store)
+        if begun is None or week.ends(self._zone) <= begun:
+            raise ConfigurationError(f"the log holds nothing of the week {week}, nor of any before it")
         self._refuse_signed(week)
         queue = self.queue(week, by)
         if queue.unanswered:
@@ -157,14 +160,20 @@ class Review:
 
 def overdue(store: Store, zone: ZoneInfo, now: datetime) -> tuple[Week, ...]:
     """Return the weeks since the log's first entry that ended longer ago than the term, and are not signed."""
+    begun = _begun(store)
+    if begun is None:
+        return ()
+    with store.reading() as connection:
+        signed = signed_weeks(connection)
+    ended = takewhile(lambda week: week.ends(zone) + TERM <= now, _weeks(Week.of(begun.astimezone(zone).date())))
+    return tuple(week for week in ended if str(week) not in signed)
+
+
+def _begun(store: Store) -> datetime | None:
+    """Return when the log's first entry was made."""
     with store.reading() as connection:
         first = connection.scalar(sa.select(sa.func.min(tables.leaf.c.time)))
-        signed = signed_weeks(connection)
-    if first is None:
-        return ()
-    begun = Week.of(datetime.fromtimestamp(first, zone).date())
-    ended = takewhile(lambda week: week.ends(zone) + TERM <= now, _weeks(begun))
-    return tuple(week for week in ended if str(week) not in signed)
+    return None if first is None else datetime.fromtimestamp(first, UTC)
 
 
 def _weeks(week: Week) -> Iterator[Week]:

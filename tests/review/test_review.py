@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -341,6 +341,13 @@ def test_a_week_that_is_not_over_can_be_seen_and_not_signed(log: OpenLog) -> Non
     with pytest.raises(ConfigurationError, match="is not over"):
         during.sign(WEEK, "Auditor A")
     assert str(during.last_week) == "2026-W19"
+
+
+def test_a_week_before_the_log_is_not_signed(review: Review, item: str) -> None:
+    """Nobody can have looked at what there was not; the log's own first week can be signed."""
+    assert item
+    with pytest.raises(ConfigurationError, match="the log holds nothing of the week 2020-W01"):
+        review.sign(Week.of(date(2020, 1, 1)), "Auditor B")
 
 
 @pytest.mark.parametrize("name", ["nonsense", "2026-W20-0123456789", "2026-W99-0123456789", "-", "2026-W20", ""])
