@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-deep mutants check format lock bench bench-log clean
+.PHONY: help setup demo test coverage test-deep mutants check format lock bench bench-log clean
 
 export UV_PYTHON_DOWNLOADS := never
 UV := .tools/bin/uv
@@ -25,6 +25,9 @@ demo: setup  ## build the invented database, show what each day's rules would sh
 	.venv/bin/gateway demo
 
 test: check  ## the house rules and the whole suite, on SQLite and PostgreSQL
+	.venv/bin/pytest
+
+coverage: setup ## the suite again, and which lines it does not reach; slower
 	.venv/bin/pytest --cov --cov-report=term:skip-covered
 
 test-deep: setup ## the property tests with ten times the examples
