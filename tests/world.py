@@ -75,6 +75,16 @@ def settings(databases: Databases, keys: Path, **changed: str) -> Settings:
     return read({f"GATEWAY_{name.upper()}": value for name, value in given.items()})
 
 
+def given(settings: Settings) -> dict[str, str]:
+    """Return settings by their names, as texts."""
+    return {name: str(value) for name, value in settings.model_dump(mode="json", exclude_none=True).items()}
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return settings as a shell has them."""
+    return {f"GATEWAY_{name.upper()}": value for name, value in given(settings).items()}
+
+
 def agreement(name: str, agency: str = "ICE", **changed: Any) -> Agreement:
     """Return an agreement, some of it changed."""
     immigration = agency == "ICE"

@@ -23,17 +23,18 @@ class Publishing:
         self._delay = delay
         self._refused = refused
         self._recovered = recovered
-        self._trouble: str | None = None
         self._disagreeing = False
-        # When the newest checkpoint was known to be public.
+        # When what was given out was known to cover every leaf.
         self._published = time.time()
-        self._unsigned = False
+        # What has been reported, and is not over.
+        self._trouble: str | None = None
 
     def go_on(self) -> None:
         """Seal what waits, and publish.
 
         A store that went back is neither sealed nor published: it would fork the log. A public part that can't be
-        written stays as it is until it can be.
+        written stays as it is until it can be. A process that may not sign, because a newer key has, waits for one
+        that may.
         """
         began = time.time()
         try:
@@ -41,24 +42,23 @@ class Publishing:
             self._log.publish()
         except (Disagreement, OSError) as error:
             self._disagreeing = isinstance(error, Disagreement)
-            if self._trouble != str(error):
-                self._refused(str(error))
-            self._trouble = str(error)
-        else:
-            if self._trouble is not None:
-                self._recovered()
-            self._disagreeing, self._trouble = False, None
-            self._note_public(began)
-
-    def _note_public(self, began: float) -> None:
-        """Tell of leaves that no checkpoint covers for long: this process may not sign, because a newer key has."""
+            self._report(str(error))
+            return
+        self._disagreeing = False
         if self._log.is_public():
-            if self._unsigned:
-                self._recovered()
-            self._published, self._unsigned = began, False
-        elif began - self._published > PATIENCE and not self._unsigned:
-            self._refused(_UNSIGNED)
-            self._unsigned = True
+            self._published = began
+            self._report(None)
+        elif began - self._published > PATIENCE:
+            self._report(_UNSIGNED)
+
+    def _report(self, trouble: str | None) -> None:
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble is None:
+            self._recovered()
+        else:
+            self._refused(trouble)
 
     def check(self) -> None:
         """Refuse while the store and what was given out disagree, and while sealing or publishing is late."""

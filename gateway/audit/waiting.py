@@ -12,8 +12,6 @@ from gateway.audit.merkle import leaf_hash
 from gateway.audit.openings import Openings
 
 PAGE = 1000
-# How many pages are looked through for what may be sealed.
-MAX_PAGES = 20
 _TABLE = tables.pending
 
 
@@ -37,10 +35,11 @@ def entries(connection: Connection, openings: Openings) -> Iterator[Waiting]:
     """Yield what waits, the oldest first; pass over what no holder of the keys has written.
 
     Whoever may only write the store can put something beside it. It must neither get a place nor keep others from
-    theirs; it waits for ever, which is told as sealing that lags, until the store's owner removes it.
+    theirs, however much it is; it waits for ever, which is told as sealing that lags, until the store's owner removes
+    it.
     """
     after = (0.0, "")
-    for _ in range(MAX_PAGES):
+    while True:
         place = sa.tuple_(_TABLE.c.since, _TABLE.c.entry_id)
         ordered = sa.select(_TABLE).where(place > after).order_by(_TABLE.c.since, _TABLE.c.entry_id).limit(PAGE)
         page = connection.execute(ordered).all()

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from gateway.audit import sealed
 from gateway.audit.export import export
 from gateway.audit.sealed import SealedPartError
 from gateway.telemetry import Telemetry
-from gateway.verifier.evidence import Evidence
+from gateway.verifier.evidence import Comparison, Evidence
 from gateway.verifier.lines import read_small
 from gateway.verifier.note import MAX_NOTE, VerifierKey, read_log_key, read_witness_key
 from gateway.verifier.promise import MAX_PROMISE
@@ -31,12 +31,8 @@ from gateway.watch.alerts import Alert, Kind
 from gateway.watch.guard import send_now
 
 NOT_VERIFIED = 1
-# Of the gateway's own log, sealed parts are checked where they are.
-_SEALED = "openings are not in the export"
 VERIFIED_WITH_LOSS = 3
 _MANY = 100
-# What a file that is no evidence at all comes to.
-_OF_EVIDENCE = (Wrong.FORGED, Wrong.MALFORMED, Wrong.ANOTHER_LOG)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -83,27 +79,23 @@ def verify(
     """
     if directory is not None and not keys:
         raise click.UsageError("an export is verified with a key of the log that you trust: give --key")
-    given = bool(against or promises or receipts)
-    try:
+    with _ending():
         evidence = _evidence(against, witnesses, promises, receipts)
         with _exported(directory, keys) as (exported, trusted), _bar() as progress:
-            verified = verify_log(exported, trusted, evidence, datetime.now(UTC), progress)
-    except (VerificationError, SealedPartError) as error:
-        click.echo(f"NOT VERIFIED: {error}", err=True)
-        if directory is None and not (isinstance(error, VerificationError) and error.wrong in _OF_EVIDENCE and given):
-            # The city's own log: whoever watches it hears of this. An export may be a stranger's, evidence a mistake.
-            telemetry.configure()
-            send_now(configuration.read(), Telemetry(), Alert(Kind.VERIFICATION_FAILURE, None, {}))
-        sys.exit(NOT_VERIFIED)
+            # Before the log is read: a file that is no evidence says nothing of the log.
+            Comparison(evidence, trusted[0].name)
+            with _alarming() if directory is None else nullcontext():
+                verified = verify_log(exported, trusted, evidence, datetime.now(UTC), progress)
     if keep is not None:
         _keep(keep, verified.note)
-    click.echo("\n".join(line for line in told(verified) if directory is not None or _SEALED not in line))
+    click.echo("\n".join((*told(verified), *(unopened(verified) if directory is not None else ()))))
+    click.echo(f"keep this checkpoint:\n{verified.note}")
     if verified.losses:
         sys.exit(VERIFIED_WITH_LOSS)
 
 
 def told(verified: Verified) -> Iterator[str]:
-    """Say what was verified, what is lost, what could not be checked, and what to keep."""
+    """Say what was verified, what is lost, and what could not be checked."""
     for loss in verified.losses:
         yield (
             f"LOST: the entries of leaves {loss.first} to {loss.last}; leaf {loss.declared_by} declares it, and their "
@@ -115,7 +107,36 @@ def told(verified: Verified) -> Iterator[str]:
     )
     yield from verified.remarks
     yield from (f"not checked: {each}" for each in verified.unchecked)
-    yield f"keep this checkpoint:\n{verified.note}"
+
+
+def unopened(verified: Verified) -> Iterator[str]:
+    """Say of an export what is sealed in it; the gateway's own log is held against its sealed parts where they are."""
+    if closed := verified.commitments - verified.opened:
+        yield (
+            f"not checked: {closed} of {verified.commitments} openings are not in the export: what they hold was not "
+            "checked"
+        )
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """End with what is wrong, and its status."""
+    try:
+        yield
+    except (VerificationError, SealedPartError) as error:
+        click.echo(f"NOT VERIFIED: {error}", err=True)
+        sys.exit(NOT_VERIFIED)
+
+
+@contextmanager
+def _alarming() -> Iterator[None]:
+    """Let whoever watches the city's own log hear that it does not verify; an export may be a stranger's."""
+    try:
+        yield
+    except (VerificationError, SealedPartError):
+        telemetry.configure()
+        send_now(configuration.read(), Telemetry(), Alert(Kind.VERIFICATION_FAILURE, None, {}))
+        raise
 
 
 def _evidence(
@@ -149,7 +170,9 @@ def _exported(directory: Path | None, keys: tuple[VerifierKey, ...]) -> Iterator
     if directory is not None:
         yield directory, keys
         return
-    with composition.open_log(configuration.read()) as opened, scratch(opened) as made:
+    with composition.open_log(configuration.read()) as opened, ExitStack() as stack:
+        with _alarming():
+            made = stack.enter_context(scratch(opened))
         yield made, keys or (read_log_key(opened.log.verifier.vkey()),)
 
 

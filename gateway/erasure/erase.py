@@ -17,6 +17,7 @@ from gateway.activation.approvers import Approvers
 from gateway.audit.entry import Entry, Opening, person, subjects
 from gateway.audit.log import Log
 from gateway.audit.openings import Openings
+from gateway.audit.sealed import ERASURE
 from gateway.canonical import Json
 from gateway.erasure import holds
 from gateway.erasure.alone import alone
@@ -26,7 +27,6 @@ from gateway.notices import Copy, Debt, due_after, owe
 from gateway.opaque import Ids
 from gateway.store import Store
 
-ACTION = "audit-erase"
 _OPENING = tables.opening
 _MARK = tables.budget_mark
 # What someone wrote of their own when asking, and so may describe whom they asked about.
@@ -111,11 +111,11 @@ def _overwrite_what_is_freed(connection: Connection) -> None:
 
 def _refuse_enacted(connection: Connection, wanted: str) -> None:
     """Refuse an order that an entry tells of, whether or not it has its place in the tree."""
-    sealed = sa.select(tables.leaf.c.entry_id).where(tables.leaf.c.action == ACTION)
+    sealed = sa.select(tables.leaf.c.entry_id).where(tables.leaf.c.action == ERASURE)
     ids = sealed.union_all(sa.select(tables.pending.c.entry_id))
     for leaf in connection.scalars(sa.select(tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(ids))):
         told = _read(leaf)
-        if told.get("action") == ACTION and told.get("digest") == wanted:
+        if told.get("action") == ERASURE and told.get("digest") == wanted:
             raise OrderError(f"the order was enacted before, by the entry {told['id']}: propose it again")
 
 
@@ -191,4 +191,4 @@ def _told(order: Order, named: str, signers: Sequence[str], erased: Erased, by: 
         "notices": len(erased.owed),
     }
     sealed = (Opening("officer", by), Opening("order", {"id": order.id, "reference": order.reference}))
-    return Entry(ACTION, "permit", "done", now, None, facts, sealed)
+    return Entry(ERASURE, "permit", "done", now, None, facts, sealed)

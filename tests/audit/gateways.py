@@ -85,7 +85,6 @@ def serving(site: Site) -> Iterator[Gateway]:
     key = ec.generate_private_key(ec.SECP256R1())
     with composition.open_log(chosen) as log:
         world.register(log.store, CLIENT, key_files.public_pem(key), world.agreement(CLIENT, "FBI"))
-    given = chosen.model_dump(mode="json", exclude_none=True)
-    settings = {name: str(value) for name, value in given.items()}
-    with servers.running([sys.executable, "-m", "gateway", "serve"], settings, site.journal.with_name("serve")) as one:
+    command = [sys.executable, "-m", "gateway", "serve"]
+    with servers.running(command, world.given(chosen), site.journal.with_name("serve")) as one:
         yield Gateway(site, one, one.token(CLIENT, key))

@@ -22,7 +22,7 @@ from gateway.seed import schema, seed
 from tests import world as worlds
 from tests.inspection.conftest import records
 from tests.services import Postgres
-from tests.world import Asker, Databases, World
+from tests.world import Asker, Databases, World, environment
 
 # Keys of records and persons are canaries too: numbers that stand nowhere else.
 KEY = 7_140_000_000
@@ -178,7 +178,7 @@ def _audit(world: World, entry: str) -> None:
         assert int(record["key"]) >= KEY
         open_(inspector, entry, Reason(REASON))
     why = ["--because", REASON, "--by", OFFICER]
-    runner = CliRunner(env=_environment(world))
+    runner = CliRunner(env=environment(world.settings))
     for arguments in (
         ["search", "--person", record["person"], *why],
         ["search", "--record", f"arrests:{record['key']}", *why],
@@ -190,21 +190,6 @@ def _audit(world: World, entry: str) -> None:
     ):
         done = runner.invoke(program, ["audit", *arguments])
         assert done.exit_code == 0, (arguments, done.output)
-
-
-def _environment(world: World) -> dict[str, str]:
-    names = (
-        "arrest_url",
-        "store_url",
-        "keys",
-        "keys_passphrase",
-        "policies",
-        "approvers",
-        "issuer",
-        "log_origin",
-        "log_public",
-    )
-    return {f"GATEWAY_{name.upper()}": str(getattr(world.settings, name)) for name in names}
 
 
 def _leaves(world: World) -> dict[str, str]:

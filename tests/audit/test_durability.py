@@ -572,9 +572,7 @@ def server(sqlite_arrests: str, tmp_path: Path) -> Server:
     issuing = tokens.AccessTokens(chosen.issuer, chosen.resource_server, signing, clients, time.time)
     token = issuing.issue(tokens.Authenticated(found, "Officer One"))
     store.close()
-    given = chosen.model_dump(mode="json", exclude_none=True)
-    environment = {f"GATEWAY_{name.upper()}": str(value) for name, value in given.items()}
-    return Server({**os.environ, **environment}, port, token)
+    return Server({**os.environ, **worlds.environment(chosen)}, port, token)
 
 
 def test_what_a_client_received_outlives_kill_9(server: Server, tmp_path: Path) -> None:

@@ -327,7 +327,7 @@ def test_what_no_holder_of_the_keys_wrote_gets_no_place_and_keeps_nobody_from_on
     open_again: OpenAgain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the store's password alone, entries can be put into the queue, and none of them into the tree."""
-    monkeypatch.setattr(waiting, "PAGE", 3)
+    monkeypatch.setattr(waiting, "PAGE", 1)
     log = open_again()
     honest = log.log.append(entry()).id
     with log.store.transaction() as connection:
@@ -338,12 +338,14 @@ def test_what_no_holder_of_the_keys_wrote_gets_no_place_and_keeps_nobody_from_on
             connection.execute(tables.entry.insert(), planted)
             row = {"entry_id": f"{number:032x}", "since": 1.0, "mark": mark}
             connection.execute(tables.pending.insert(), row)
-        connection.execute(tables.pending.insert(), {"entry_id": "orphan", "since": 2.0, "mark": b""})
+        for number in range(40):
+            orphan = {"entry_id": f"orphan {number}", "since": 2.0, "mark": b""}
+            connection.execute(tables.pending.insert(), orphan)
     made = log.log.append(entry()).id
     log.seal()
     assert {honest, made} <= set(indices(log))
     assert not {f"{number:032x}" for number in range(7)} & set(indices(log))
-    assert log.log.unsealed() == 8
+    assert log.log.unsealed() == 7 + 40
     log.log.check_prompt()
 
 

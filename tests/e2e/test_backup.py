@@ -110,8 +110,7 @@ def city(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
     port = servers.free_port()
     chosen = world.settings(Databases(*urls), tmp_path / "keys", bind=f"127.0.0.1:{port}", rehearsal_day="2011-01-01")
     world.prepare(chosen)
-    given = {name: str(value) for name, value in chosen.model_dump(mode="json", exclude_none=True).items()}
-    yield City(given, dialect, tmp_path, path)
+    yield City(world.given(chosen), dialect, tmp_path, path)
     for name in names:
         server.drop(name)
 

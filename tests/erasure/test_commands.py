@@ -15,6 +15,7 @@ from gateway.erasure.order import NAMESPACE
 from tests import world
 from tests.erasure.conftest import City
 from tests.erasure.office import ALICE, BOB, acknowledge, owed
+from tests.world import environment
 
 SHORT = {"--because": "For a test.", "--by": "Officer Sealed"}
 BECAUSE = [each for pair in SHORT.items() for each in pair]
@@ -22,9 +23,7 @@ BECAUSE = [each for pair in SHORT.items() for each in pair]
 
 def run(city: City, *arguments: str, status: int = 0) -> Result:
     """Run a command of the audit; whatever is wrong is one line, and never a traceback."""
-    given = city.office.settings.model_dump(mode="json", exclude_none=True)
-    settings = {f"GATEWAY_{name.upper()}": str(value) for name, value in given.items()}
-    ended = CliRunner().invoke(program, ["audit", *arguments], env=settings)
+    ended = CliRunner().invoke(program, ["audit", *arguments], env=environment(city.office.settings))
     assert ended.exit_code == status, ended.output
     assert ended.exception is None or isinstance(ended.exception, SystemExit)
     return ended

@@ -16,6 +16,7 @@ from gateway.audit.entry import person
 from gateway.errors import Unavailable
 from tests.erasure.conftest import City
 from tests.erasure.office import ALICE, BOB, at, owed, signed_by
+from tests.world import given
 
 _SLOWLY = """
     CREATE TRIGGER slowly BEFORE UPDATE ON budget_mark BEGIN
@@ -85,8 +86,7 @@ def environment(city: City) -> dict[str, str]:
     """Return the settings as a process takes them."""
     from tests.e2e import servers
 
-    given = city.office.settings.model_dump(mode="json", exclude_none=True)
-    return servers.environment({name: str(value) for name, value in given.items()})
+    return servers.environment(given(city.office.settings))
 
 
 def test_kill_9_in_the_middle_leaves_all_or_nothing(marked: City, tmp_path: Path) -> None:

@@ -33,6 +33,17 @@ def test_nothing_is_found_of_the_person_and_the_tree_verifies(city: City) -> Non
     assert city.office.erased() == done.openings > 0
 
 
+def test_an_erasure_that_waits_for_its_place_is_told_of(city: City) -> None:
+    """Between an erasure and its sealing the log is as whole as before and after."""
+    city.alone(city.ice)
+    done = city.office.erase(city.person)
+    with city.office.log() as log:
+        assert log.log.unsealed() > 0
+    assert city.office.erased() == done.openings
+    city.office.verify()
+    assert city.office.erased() == done.openings
+
+
 def test_other_persons_of_the_same_entries_stay(city: City) -> None:
     """Of a page with many, one person's opening is gone; the question that was asked for all of them stays."""
     entry = city.among_others(city.ice)

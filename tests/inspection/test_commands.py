@@ -15,7 +15,7 @@ from gateway.cli import program
 from tests.conftest import MakeWorld
 from tests.e2e import servers
 from tests.inspection.conftest import Inspect, records
-from tests.world import World
+from tests.world import World, environment
 
 WHY = ("--because", "A complaint was made.", "--by", "Auditor A")
 FORMULA = '=HYPERLINK("http://evil.example")'
@@ -37,7 +37,7 @@ def world(make_world: MakeWorld) -> World:
 @pytest.fixture
 def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command over the world's log."""
-    for name, value in environment(world).items():
+    for name, value in environment(world.settings).items():
         monkeypatch.setenv(name, value)
 
     def ran(*arguments: str, status: int = 0) -> Result:
@@ -47,22 +47,6 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Run:
         return done
 
     return ran
-
-
-def environment(world: World) -> dict[str, str]:
-    """Return a world's settings as a shell has them."""
-    names = (
-        "arrest_url",
-        "store_url",
-        "keys",
-        "keys_passphrase",
-        "policies",
-        "approvers",
-        "issuer",
-        "log_origin",
-        "log_public",
-    )
-    return {f"GATEWAY_{name.upper()}": str(getattr(world.settings, name)) for name in names}
 
 
 @pytest.fixture
@@ -195,7 +179,7 @@ def test_a_reader_who_leaves_is_no_failure(run: Run, world: World) -> None:
         world.request("GET", "/nowhere", environ_overrides={"REMOTE_ADDR": f"203.0.113.{_}"})
     process = subprocess.Popen(
         command,
-        env={**os.environ, **environment(world)},
+        env={**os.environ, **environment(world.settings)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=servers.ROOT,
@@ -216,7 +200,7 @@ def test_a_terminal_gets_a_table(run: Run, world: World, entry: str) -> None:
     command = servers.program("audit", "search", "--action", "read")
     process = subprocess.Popen(
         command,
-        env={**os.environ, **environment(world), "TERM": "dumb"},
+        env={**os.environ, **environment(world.settings), "TERM": "dumb"},
         stdout=follower,
         stderr=subprocess.DEVNULL,
         cwd=servers.ROOT,

@@ -16,6 +16,7 @@ from gateway.audit.inventory import Known
 from gateway.cli import program
 from gateway.settings import Settings
 from gateway.store import Store
+from tests.world import environment
 
 BECAUSE = ["--because", "Sealed reason.", "--by", "Officer Sealed"]
 DAY = "2009-01-01"
@@ -34,9 +35,7 @@ class Machine:
 
     def run(self, *arguments: str, status: int = 0) -> str:
         """Run a command; what is refused is said in one line."""
-        chosen = self.settings.model_dump(mode="json", exclude_none=True)
-        environment = {f"GATEWAY_{name.upper()}": str(value) for name, value in chosen.items()}
-        done = CliRunner().invoke(program, list(arguments), env=environment)
+        done = CliRunner().invoke(program, list(arguments), env=environment(self.settings))
         assert done.exit_code == status, (done.output, done.exc_info)
         assert "Traceback" not in done.output
         assert list(self.keys.parent.rglob(".new-*")) == []

@@ -132,8 +132,8 @@ def test_a_missing_passphrase_says_how_to_make_one(
 ) -> None:
     """`gateway init` makes no key without it, and tells the one command that is to be run."""
     chosen = world.settings(Databases(sqlite_arrests, f"sqlite:///{tmp_path / 'store.db'}"), tmp_path / "keys")
-    for name, value in chosen.model_dump(mode="json", exclude_none=True).items():
-        monkeypatch.setenv(f"GATEWAY_{name.upper()}", str(value))
+    for name, value in world.environment(chosen).items():
+        monkeypatch.setenv(name, value)
     chosen.keys_passphrase.unlink()
     done = CliRunner().invoke(program, ["init"])
     assert done.exit_code == 2

@@ -322,7 +322,10 @@ def test_who_may_not_record_a_key_makes_no_file(machine: Machine, postgres: Post
     postgres.run(sql.SQL("CREATE ROLE {} LOGIN IN ROLE pg_read_all_data").format(sql.Identifier(role)))
     serving = Machine(machine.settings.model_copy(update={"store_url": postgres.url(database, role)}))
     assert serving.run("keys", "list").count("writes") == len(USES)
-    assert serving.rotate("ids", status=1) == "gateway: the gateway's store is unavailable\n"
+    assert (
+        serving.rotate("ids", status=1)
+        == "gateway: the database role of GATEWAY_STORE_URL may not do this; use the owner's URL (deploy/README.md)\n"
+    )
     assert not key_files.file_of(machine.keys, "ids", 2).exists()
     starts(machine)
 

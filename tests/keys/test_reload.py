@@ -46,7 +46,7 @@ def test_a_reload_takes_new_keys_and_drops_nobody(machine: Machine, tmp_path: Pa
     key = ec.generate_private_key(ec.SECP256R1())
     with machine.store() as store:
         world.register(store, "ice-ero", public_pem(key), world.agreement("ice-ero"))
-    given = {name: str(value) for name, value in machine.settings.model_dump(mode="json", exclude_none=True).items()}
+    given = world.given(machine.settings)
     with servers.running(servers.program("serve"), given, tmp_path / "log") as server:
         token = server.token("ice-ero", key)
         status, _, first = server.search(token, IMMIGRATION, limit=1)
@@ -71,7 +71,7 @@ def test_a_reload_takes_new_keys_and_drops_nobody(machine: Machine, tmp_path: Pa
 
 def test_a_reload_with_strange_keys_stops_the_server(machine: Machine, tmp_path: Path) -> None:
     """Keys that were exchanged under a running gateway serve nobody: it ends, and says which file is wrong."""
-    given = {name: str(value) for name, value in machine.settings.model_dump(mode="json", exclude_none=True).items()}
+    given = world.given(machine.settings)
     log = tmp_path / "log"
     with servers.running(servers.program("serve"), given, log) as server:
         (machine.keys / "ids-1.pem").write_bytes((machine.keys / "cursors-1.pem").read_bytes())

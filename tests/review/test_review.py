@@ -21,7 +21,6 @@ from gateway.policy.bundle import load
 from gateway.review import rules
 from gateway.review.reviewing import Item, Queue, Review, overdue
 from gateway.review.week import Week
-from gateway.settings import PREFIX
 from tests import world as worlds
 from tests.audit import logs
 from tests.audit.logs import OpenLog
@@ -399,8 +398,8 @@ def run(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Run a command over a gateway whose policy is in force."""
     chosen = settings(databases, tmp_path / "keys")
     worlds.prepare(chosen)
-    for name, value in chosen.model_dump(mode="json", exclude_none=True).items():
-        monkeypatch.setenv(f"{PREFIX}{name.upper()}", str(value))
+    for name, value in worlds.environment(chosen).items():
+        monkeypatch.setenv(name, value)
 
     def invoke(*arguments: str) -> Result:
         return CliRunner().invoke(program, ["audit", "review", *arguments], catch_exceptions=False)

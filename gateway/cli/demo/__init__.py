@@ -185,7 +185,7 @@ def _verified(settings: Settings, kept: str) -> None:
         keys = (read_log_key(opened.log.verifier.vkey()),)
         with scratch(opened) as exported:
             verified = verify(exported, keys, Evidence((kept,), (), (), ()), composition.now())
-        click.echo("\n".join(told(verified)))
+        click.echo("\n".join((*told(verified), f"keep this checkpoint:\n{verified.note}")))
         before = int(kept.splitlines()[1])
         click.echo(f"The {verified.size - before} entries that these requests left:")
         for kind, leaves in groupby(latest(opened.store, verified.size - before), key=_kind):
