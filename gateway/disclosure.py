@@ -136,7 +136,7 @@ class Custodian:
             charge = self._charge(inquiry, found)
             entry = accounting.disclosed(inquiry, found)
             # Charge and entry commit together. A crash after this line leaves both, and an answer not sent.
-            logged = self._log.append(entry, None if charge is None else lambda c: limits.settle(charge, c))
+            logged = self._log.append(entry) if charge is None else self._log.charge(entry, charge)
         except Refusal as refusal:
             return self._refuse(inquiry, refusal)
         return Disclosure(found.body, logged)
