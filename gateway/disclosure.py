@@ -250,7 +250,7 @@ class Custodian:
         return decide(request, inquiry.bundle, self._rehearsal.proposed)
 
     def _covering(self, inquiry: Inquiry, permit: Permit) -> tuple[Instrument, ...]:
-        if not permit.view.needs_instruments():
+        if not _needs_instruments(permit.view):
             return ()
         day = inquiry.moment.astimezone(inquiry.bundle.catalogue.time_zone).date()
         return self._instruments.in_force(inquiry.subject.agreement.agency, inquiry.question.purpose, day)
@@ -274,13 +274,12 @@ class Custodian:
         covering: tuple[Instrument, ...],
         policy: Policy,
     ) -> Found:
-        bound = (inquiry.subject.client, search.purpose, search.resource, _query_digest(search))
-        after = None if search.cursor is None else self._resume(inquiry, search.cursor, bound)
+        after = None if search.cursor is None else self._resume(inquiry, search.cursor, _bound(inquiry, search))
         plan = planner.search(permit.view, search, covering, after)
         rows = self._records.query(plan)
         page = rows[: plan.limit]
         follows = len(rows) > plan.limit
-        cursor = self._cursor(inquiry, page[-1], plan, permit, resource, bound) if follows else None
+        cursor = self._cursor(inquiry, search, page[-1], plan, permit, resource) if follows else None
         renderer = Renderer(self._ids, resource, inquiry.subject.client, search.purpose)
         body = renderer.search(Page(page, plan.fields, cursor), permit, policy)
         return Found(body, page, permit, plan, resource)
@@ -322,11 +321,11 @@ class Custodian:
     def _cursor(
         self,
         inquiry: Inquiry,
+        search: Search,
         row: Row,
         plan: Plan,
         permit: Permit,
         resource: Resource,
-        bound: tuple[str, ...],
     ) -> str:
         values = tuple(row.compared[path] for path in plan.sort)
         room = _CURSOR_ROOM
@@ -334,7 +333,7 @@ class Custodian:
             domain = permit.view.domain(resource, path)
             # JSON writes a character in at most six bytes; dates, times and numbers need at most forty.
             room += 6 * domain.most + 10 if domain and domain.kind in TEXTUAL else 40
-        return self._cursors.seal(Cursor(inquiry.bundle.digest, row.key, values), bound, room)
+        return self._cursors.seal(Cursor(inquiry.bundle.digest, row.key, values), _bound(inquiry, search), room)
 
     # --- writing down -------------------------------------------------------------------------------------------
 
@@ -373,11 +372,20 @@ class Custodian:
         return () if resource is None else self._decide(inquiry, resource).reports
 
 
+@lru_cache(maxsize=512)
+def _needs_instruments(view: View) -> bool:
+    return view.needs_instruments()
+
+
 def _is_seen(path: str, row: Row, view: View) -> bool:
     """Whether a record shows a field, in whatever form."""
     if path not in row.states:
         return path in view.cells
     return view.cells[path].steps[row.states[path]].outcome.standing is not Standing.WITHHELD
+
+
+def _bound(inquiry: Inquiry, search: Search) -> tuple[str, ...]:
+    return inquiry.subject.client, search.purpose, search.resource, _query_digest(search)
 
 
 def _query_digest(search: Search) -> str:
