@@ -6,7 +6,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-import redis
 from werkzeug.test import TestResponse
 
 from tests import world
@@ -276,35 +275,3 @@ def test_gateways_share_the_count_of_clients(pair: tuple[World, World]) -> None:
     twin = Asker(other, asker.id, asker.key, asker.purpose, None, token)
     answers = [from_peer((asker, twin)[n % 2], f"198.51.103.{n}").status_code for n in range(5)]
     assert answers == [200, 200, 200, 429, 429]
-
-
-def test_a_counter_that_restarts_is_asked_again(make_world: MakeWorld, valkey: str) -> None:
-    """A connection that the counter has closed meanwhile is opened anew, and costs no request."""
-    asked = make_world(rehearsal_day=DAY, limiter_storage=valkey, peer_limit="1000000/minute")
-    assert asked.request("GET", "/healthz").status_code == 200
-    with redis.from_url(valkey) as other:
-        other.client_kill_filter(_type="normal", skipme=True)
-    assert asked.request("GET", "/healthz").status_code == 200
-
-
-def test_a_refusal_of_the_counter_is_not_the_next_ones_count(make_world: MakeWorld, peer: str, valkey: str) -> None:
-    """After an error nothing of its exchange is left to be read: the next peer is counted by its own key."""
-    asked = make_world(rehearsal_day=DAY, limiter_storage=valkey, peer_limit="2/minute")
-    other = f"203.0.113.{next(_ADDRESS)}"
-    with redis.from_url(valkey) as storage:
-        storage.delete(f"LIMITS:LIMITER/peer/{peer}/2/1/minute", f"LIMITS:LIMITER/peer/{other}/2/1/minute")
-        storage.rpush(f"LIMITS:LIMITER/peer/{peer}/2/1/minute", "no number")
-        assert come(asked, peer).status_code == 503
-        assert [come(asked, other).status_code for _ in range(3)] == [200, 200, 429]
-        storage.delete(f"LIMITS:LIMITER/peer/{peer}/2/1/minute")
-
-
-def test_every_count_has_an_end(make_world: MakeWorld, peer: str, valkey: str) -> None:
-    """A key that lost its end, as a crash between two commands leaves it, gets one with the next request."""
-    asked = make_world(rehearsal_day=DAY, limiter_storage=valkey, peer_limit="7/minute")
-    key = f"LIMITS:LIMITER/peer/{peer}/7/1/minute"
-    with redis.from_url(valkey) as storage:
-        storage.set(key, 3)
-        assert come(asked, peer).status_code == 200
-        assert storage.get(key) == b"4"
-        assert 0 < storage.ttl(key) <= 60
