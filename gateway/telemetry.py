@@ -23,7 +23,7 @@ def configure() -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    for name in ("werkzeug", "authlib", "sqlalchemy.engine"):
+    for name in ("werkzeug", "flask-limiter", "authlib", "sqlalchemy.engine"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

@@ -3,12 +3,13 @@
 import time
 
 from flask import Flask, Response, g, request
+from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway.audit.public import PublicPart
 from gateway.disclosure import Custodian
-from gateway.errors import Code, Malformed, NotFound, Refusal, Throttled, Unavailable
+from gateway.errors import Code, Malformed, NotFound, Refusal, Unavailable
 from gateway.identity.tokens import AccessTokens, Assertions
 from gateway.notices import Notices
 from gateway.settings import Settings
@@ -17,7 +18,7 @@ from gateway.web import api, oauth, operations
 from gateway.web.operations import Readiness
 from gateway.web.parse import MAX_BODY
 from gateway.web.problems import send, unavailable
-from gateway.web.throttle import Throttle
+from gateway.web.throttle import Throttle, throttled
 
 
 def build(
@@ -56,10 +57,10 @@ def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry, throt
         except Unavailable:
             return unavailable()
 
-    @app.errorhandler(Throttled)
-    def too_many(refusal: Throttled) -> Response:
+    @app.errorhandler(RateLimitExceeded)
+    def too_many(_: RateLimitExceeded) -> Response:
         """Refuse a peer that comes too often, whatever it asks for."""
-        return logged(refusal)
+        return logged(throttled())
 
     @app.errorhandler(HTTPException)
     def unmatched(error: HTTPException) -> Response:
