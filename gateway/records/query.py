@@ -113,6 +113,7 @@ def _engine(url: str, timeout: int) -> Engine:
             connection.execute("PRAGMA query_only=ON")
             connection.text_factory = _lenient
             connection.create_function("local_day", 2, _local_day, deterministic=True)
+            connection.create_function("is_utf8", 1, _is_utf8, deterministic=True)
 
         return engine
     options = (
@@ -134,6 +135,15 @@ def _local_day(moment: object, zone: str) -> str | None:
     """Tell the day of a UTC moment in a zone, which SQLite itself knows nothing of; null for what is no moment."""
     value, sound = decode(Domain(Kind.TIMESTAMP), moment)
     return value.astimezone(ZoneInfo(zone)).date().isoformat() if sound and isinstance(value, datetime) else None
+
+
+def _is_utf8(content: bytes | None) -> bool:
+    """Tell whether a text's bytes are UTF-8, which SQLite itself does not ask."""
+    try:
+        (content or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _lenient(content: bytes) -> str:
