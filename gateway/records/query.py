@@ -107,7 +107,9 @@ class Records:
 def _engine(url: str, timeout: int) -> Engine:
     """Open an engine that can only read, waits a bounded time, and writes dates and times in one way."""
     if url.startswith("sqlite"):
-        engine = sa.create_engine(url, hide_parameters=True, isolation_level="AUTOCOMMIT")
+        engine = sa.create_engine(
+            url, hide_parameters=True, isolation_level="AUTOCOMMIT", connect_args={"timeout": timeout}
+        )
 
         @sa.event.listens_for(engine, "connect")
         def _connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
