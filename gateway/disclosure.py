@@ -153,7 +153,7 @@ class Custodian:
             self._publishing.check()
             text = self._receipts.of(entry_id, subject.client).encode()
         except Refusal as refusal:
-            body = self._problem(refusal)
+            body = self._marked(problem(refusal))
             told = accounting.receipt(subject, circumstances, now, entry_id, body, refusal.code)
             return LoggedRefusal(refusal, body, self._log.append(told))
         return LoggedReceipt(text, self._log.append(accounting.receipt(subject, circumstances, now, entry_id, text)))
@@ -182,13 +182,13 @@ class Custodian:
         # A word outside the vocabulary is the client's own text, and has no place in the leaf.
         known = purpose if purpose in self._policy.last.catalogue.purposes else None
         facts: dict[str, Json] = {"purpose": known}
-        openings = accounting.personal(subject, circumstances, len(body := self._problem(refusal)))
+        openings = accounting.personal(subject, circumstances, len(body := self._marked(problem(refusal))))
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, facts, openings)
         return LoggedRefusal(refusal, body, self._log.append(entry))
 
     def refuse_unknown(self, refusal: Refusal, circumstances: Circumstances, *, action: str) -> LoggedRefusal:
         """Refuse whoever is not known, or comes too often: counted with others of its kind and key."""
-        openings = (accounting.how(circumstances, len(body := self._problem(refusal))),)
+        openings = (accounting.how(circumstances, len(body := self._marked(problem(refusal)))),)
         entry = Entry(action, "refuse", refusal.code, self._clock(), None, {}, openings)
         return LoggedRefusal(refusal, body, self._aggregate.add(entry, circumstances.source))
 
@@ -196,7 +196,7 @@ class Custodian:
         self, refusal: Refusal, subject: Subject, circumstances: Circumstances, *, action: str
     ) -> LoggedRefusal:
         """Refuse a known client that comes too often, or is suspended."""
-        openings = accounting.personal(subject, circumstances, len(body := self._problem(refusal)))
+        openings = accounting.personal(subject, circumstances, len(body := self._marked(problem(refusal))))
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, {}, openings)
         return LoggedRefusal(refusal, body, self._aggregate.add(entry, subject.client))
 
@@ -368,12 +368,9 @@ class Custodian:
                 self._telemetry.defect(path)
 
     def _refuse(self, inquiry: Inquiry, refusal: Refusal) -> LoggedRefusal:
-        body = self._problem(refusal)
+        body = self._marked(problem(refusal))
         entry = accounting.refused(inquiry, refusal, self._reports(inquiry), len(body))
         return LoggedRefusal(refusal, body, self._log.append(entry))
-
-    def _problem(self, refusal: Refusal) -> bytes:
-        return self._marked(problem(refusal))
 
     def _reports(self, inquiry: Inquiry) -> tuple[str, ...]:
         """Return the tags of an inquiry: a report may be owed for the request, whatever comes of it."""

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     client_limit: Annotated[str, Field(description="requests of one client")] = "300/minute"
     trusted_proxies: Annotated[int, Field(ge=0, le=3, description="proxies in front that set X-Forwarded-For")] = 0
     query_timeout: Annotated[int, Field(ge=1, le=60, description="seconds that a query may take")] = 5
+    answer_grid: Annotated[
+        int, Field(ge=0, le=1000, description="milliseconds between moments of answers; 0 for none")
+    ] = 0
     alert_webhook: Annotated[str, Field(description="the URL that alerts are posted to; none if empty")] = ""
     alert_secret: Annotated[Path | None, Field(description="the file of the bearer token for it")] = None
     siem: Annotated[str, Field(description="where leaves go: file:///PATH or syslog://HOST:PORT; none if empty")] = ""

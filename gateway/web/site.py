@@ -16,6 +16,7 @@ from gateway.notices import Notices
 from gateway.settings import Settings
 from gateway.telemetry import RequestLine, Telemetry
 from gateway.web import api, oauth, operations
+from gateway.web.grid import Grid
 from gateway.web.operations import Readiness
 from gateway.web.parse import MAX_BODY
 from gateway.web.problems import JSON, PROBLEM, send, unavailable
@@ -39,7 +40,7 @@ def build(
     app.url_map.merge_slashes = False
     app.before_request(api.begin)
     throttle = Throttle(app, settings)
-    app.register_blueprint(api.blueprint(custodian, notices, tokens, throttle))
+    app.register_blueprint(api.blueprint(custodian, notices, tokens, throttle, Grid(settings.answer_grid)))
     app.register_blueprint(oauth.blueprint(app, settings, custodian, assertions, tokens))
     app.register_blueprint(operations.blueprint(telemetry, public, readiness))
     _handle_errors(app, custodian, telemetry, throttle)

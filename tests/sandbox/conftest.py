@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,14 +88,14 @@ def invented_postgres(postgres: Postgres) -> str:
     return name
 
 
-@pytest.fixture
-def places(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Places]:
-    """Arrest databases with the same rows, of which one is marked as invented; stores, keys and names apart."""
+@contextmanager
+def placed(dialect: str, request: pytest.FixtureRequest, directory: Path) -> Iterator[Places]:
+    """Make arrest databases with the same rows, of which one is marked as invented; stores, keys and names apart."""
     dropped: list[str] = []
     if dialect == "sqlite":
         for kind in NAMES:
-            shutil.copyfile(request.getfixturevalue("invented_sqlite"), tmp_path / f"{kind}.db")
-        urls = {kind: (f"sqlite:///{tmp_path / kind}.db", f"sqlite:///{tmp_path / kind}-store.db") for kind in NAMES}
+            shutil.copyfile(request.getfixturevalue("invented_sqlite"), directory / f"{kind}.db")
+        urls = {kind: (f"sqlite:///{directory / kind}.db", f"sqlite:///{directory / kind}-store.db") for kind in NAMES}
     else:
         server: Postgres = request.getfixturevalue("postgres")
         template = request.getfixturevalue("invented_postgres")
@@ -102,9 +103,16 @@ def places(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iter
         made = [server.url(name) for name in dropped]
         urls = {"real": (made[0], made[1]), "sandbox": (made[2], made[3])}
     arrests.stand_for_real(urls["real"][0])
-    both = Places(*(Place(kind, Databases(*urls[kind]), tmp_path) for kind in ("real", "sandbox")))
+    both = Places(*(Place(kind, Databases(*urls[kind]), directory) for kind in ("real", "sandbox")))
     yield both
     for each in (*both.real.made, *both.sandbox.made):
         each.close()
     for name in dropped:
         request.getfixturevalue("postgres").drop(name)
+
+
+@pytest.fixture
+def places(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Places]:
+    """A real gateway's place and a sandbox's, of the test's own."""
+    with placed(dialect, request, tmp_path) as both:
+        yield both
