@@ -14,14 +14,16 @@ from gateway.access import (
     Describe,
     Filter,
     Lookup,
+    Named,
     Not,
     Question,
+    Related,
     Search,
     Subject,
 )
 from gateway.audit.entry import Entry, Opening
 from gateway.canonical import Json, canonical
-from gateway.catalogue import Resource
+from gateway.catalogue import Names, Resource
 from gateway.errors import Code, Denied, Refusal
 from gateway.notices import Told
 from gateway.plan.planner import Plan
@@ -186,22 +188,28 @@ def _named(search: Search, resource: Resource) -> dict[str, Json]:
     """Tell by which fields a search filters and sorts, without the terms; what is no field is the client's own text."""
     known = {path for path, _ in resource.paths()}
     return {
-        "filtered": sorted(known.intersection(_fields(search.filter))) or None,
+        "filtered": sorted(known.intersection(_fields(search.filter, resource.names))) or None,
         "sorted_by": [key.field for key in search.sort if key.field in known] or None,
     }
 
 
-def _fields(asked: Filter | None) -> Iterator[str]:
+def _fields(asked: Filter | None, names: Names | None) -> Iterator[str]:
     match asked:
         case None:
             return
         case Compare(field=field):
             yield field
         case Not(part):
-            yield from _fields(part)
+            yield from _fields(part, names)
         case AllOf(parts) | AnyOf(parts):
             for part in parts:
-                yield from _fields(part)
+                yield from _fields(part, names)
+        case Related(relation, _, part):
+            yield from (f"{relation}.{name}" for name in _fields(part, names))
+        case Named() if names is not None:
+            yield from (names.family, names.given, *((names.born,) if asked.born is not None else ()))
+        case Named():
+            return
 
 
 def action_of(question: Question) -> str:
@@ -237,6 +245,11 @@ def _filter(asked: Filter) -> Json:
             return {"and": [_filter(part) for part in parts]}
         case AnyOf(parts):
             return {"or": [_filter(part) for part in parts]}
+        case Related(relation, quantifier, part):
+            return {relation: {quantifier.value: _filter(part)}}
+        case Named(family, given, born):
+            stated = {"family": family, "given": given, "born": born}
+            return {"named": {name: _operand(value) for name, value in stated.items() if value is not None}}
 
 
 def _bounded(asked: Json) -> Json:

@@ -144,8 +144,8 @@ def _planted(connection: psycopg.Connection) -> int:
         [_FIRST, _FIRST, NAMESAKES],
     )
     connection.execute(
-        "INSERT INTO charge (charge_id, arrest_id, sequence, statute, grade) "
-        "SELECT %s + n, %s + 1, n, 'XQ 1', 'F1' FROM generate_series(1, %s) n",
+        "INSERT INTO charge (charge_id, arrest_id, sequence, description, grade) "
+        "SELECT %s + n, %s + 1, n, 'XQ', 'F1' FROM generate_series(1, %s) n",
         [_FIRST, _FIRST, CHARGES],
     )
     connection.execute("VACUUM ANALYZE")
@@ -178,6 +178,16 @@ def _questions(ids: Ids, purpose: str, keys: Sequence[int], names: Sequence[tupl
         f"a filter that meets a hidden arrest with {CHARGES:,} charges",
         (_search({"dc_number": {"eq": "XQ1"}}),),
         (_search({"dc_number": {"eq": "XZ1"}}),),
+    )
+    yield Question(
+        "a filter on charges that a hidden arrest meets",
+        (_search({"dc_number": {"eq": "XQ1"}, "charges": {"any": {"description": {"eq": "XQ"}}}}),),
+        (_search({"dc_number": {"eq": "XQ1"}, "charges": {"any": {"description": {"eq": "XZ"}}}}),),
+    )
+    yield Question(
+        "a name, case and accents aside, in either order",
+        (_search({"named": {"family": "xqqhidden", "given": "given"}}),),
+        (_search({"named": {"family": "xqqnobody", "given": "given"}}),),
     )
 
 
