@@ -24,12 +24,11 @@ from gateway.access import (
 from gateway.audit.entry import Entry, Opening
 from gateway.canonical import Json, canonical
 from gateway.catalogue import Names, Resource
-from gateway.errors import Denied, Refusal
+from gateway.errors import Code, Denied, Refusal
 from gateway.notices import Told
 from gateway.plan.planner import Plan
 from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Permit
-from gateway.problem import problem
 from gateway.records.query import Row
 
 # Bytes of a refused question that are kept as they are.
@@ -102,7 +101,7 @@ def permitted(permit: Permit) -> dict[str, Json]:
     }
 
 
-def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Entry:
+def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...], bytes_out: int) -> Entry:
     """Write down a refusal; of a hidden record and of a missing one alike."""
     facts = _facts(inquiry)
     facts |= {
@@ -114,18 +113,17 @@ def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Ent
     decision = "deny" if isinstance(refusal, Denied) else "refuse"
     openings = tuple(
         Opening(each.kind, _bounded(each.value)) if each.kind == "question" else each
-        for each in _asked(inquiry, len(problem(refusal)))
+        for each in _asked(inquiry, bytes_out)
     )
     return Entry(action_of(inquiry.question), decision, refusal.code, inquiry.now, inquiry.subject, facts, openings)
 
 
 def receipt(
-    subject: Subject, circumstances: Circumstances, now: datetime, entry_id: str, answer: bytes | Refusal
+    subject: Subject, circumstances: Circumstances, now: datetime, entry_id: str, sent: bytes, code: Code | None = None
 ) -> Entry:
     """Write down that a client asked for the receipt of an entry, and whether it got it."""
-    sent = problem(answer) if isinstance(answer, Refusal) else answer
     openings = (*personal(subject, circumstances, len(sent)), Opening("question", {"receipt_of": _bounded(entry_id)}))
-    decision, outcome = ("refuse", answer.code) if isinstance(answer, Refusal) else ("permit", "disclosed")
+    decision, outcome = ("permit", "disclosed") if code is None else ("refuse", code)
     return Entry("receipt", decision, outcome, now, subject, {}, openings)
 
 

@@ -12,6 +12,7 @@ from gateway.errors import Code, Malformed, Throttled, Unauthenticated
 from gateway.identity.tokens import AccessTokens, SuspendedClient
 from gateway.notices import Notices
 from gateway.web import parse
+from gateway.web.grid import Grid
 from gateway.web.problems import SentAnswer, send, unavailable
 from gateway.web.throttle import Throttle
 
@@ -25,10 +26,12 @@ def circumstances() -> Circumstances:
     return Circumstances(request.remote_addr or "unknown", g.began, request.content_length or 0)
 
 
-def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, throttle: Throttle) -> Blueprint:
+def blueprint(
+    custodian: Custodian, notices: Notices, tokens: AccessTokens, throttle: Throttle, grid: Grid
+) -> Blueprint:
     """Build the routes of /v1."""
     api = Blueprint("api", __name__, url_prefix="/v1")
-    road = _Road(custodian, tokens, throttle)
+    road = _Road(custodian, tokens, throttle, grid)
 
     @api.get("/resources")
     def resources() -> Response:
@@ -77,10 +80,11 @@ def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, thro
 class _Road:
     """Authenticate, throttle, parse, disclose; in this order, so that a stranger's JSON is never read."""
 
-    def __init__(self, custodian: Custodian, tokens: AccessTokens, throttle: Throttle) -> None:
+    def __init__(self, custodian: Custodian, tokens: AccessTokens, throttle: Throttle, grid: Grid) -> None:
         self._custodian = custodian
         self._tokens = tokens
         self._throttle = throttle
+        self._grid = grid
 
     def walk(self, action: str, read: Callable[[], Ask]) -> Response:
         """Answer a request; `read` gives what to ask of the door, `action` names what is refused before."""
@@ -105,7 +109,7 @@ class _Road:
         except Malformed as refusal:
             stated = _stated_purpose()
             return self._custodian.refuse(refusal, subject, came, action=action, purpose=stated)
-        return ask(subject, came)
+        return self._grid.hold(lambda: ask(subject, came))
 
 
 def _bearer() -> str:
