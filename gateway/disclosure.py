@@ -382,9 +382,9 @@ class Custodian:
 
 
 def _is_seen(path: str, row: Row, view: View) -> bool:
-    """Whether a record shows a field, in whatever form."""
+    """Whether a record is known to show a field, in whatever form: of one that varies, only where it was asked for."""
     if path not in row.states:
-        return path in view.cells
+        return path in view.cells and path not in view.varying
     return view.cells[path].steps[row.states[path]].outcome.standing is not Standing.WITHHELD
 
 
