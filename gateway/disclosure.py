@@ -20,6 +20,7 @@ from gateway.access import (
     Lookup,
     Question,
     Search,
+    Specify,
     Subject,
 )
 from gateway.accounting import Found, Inquiry, Rehearsal
@@ -37,6 +38,7 @@ from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, U
 from gateway.instruments import Instruments
 from gateway.notices import Told
 from gateway.opaque import Cursor, Cursors, Holder, Ids
+from gateway.openapi.document import specify
 from gateway.plan.planner import Plan, Planner, Position
 from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Deny, Permit
@@ -217,7 +219,7 @@ class Custodian:
         if question.purpose not in bundle.catalogue.purposes:
             known = ", ".join(bundle.catalogue.purposes)
             raise Malformed(Code.PURPOSE_UNKNOWN, f"Access-Purpose must be one of {known}.")
-        if isinstance(question, Describe):
+        if isinstance(question, Describe | Specify):
             return self._describe(inquiry)
         resource = bundle.catalogue.resources.get(question.resource)
         if resource is None:
@@ -262,7 +264,8 @@ class Custodian:
         rules = {rule for permit in permits for rule in permit.rules}
         notices = dict.fromkeys(notice for permit in permits for notice in permit.notices)
         policy = self._stands_on(inquiry, tuple(sorted(rules)), tuple(notices))
-        return Found(rendering.describe(decided, inquiry.question.purpose, policy), (), None, None, None)
+        write = specify if isinstance(inquiry.question, Specify) else rendering.describe
+        return Found(write(decided, inquiry.question.purpose, policy), (), None, None, None)
 
     def _search(
         self,
@@ -367,7 +370,7 @@ class Custodian:
     def _reports(self, inquiry: Inquiry) -> tuple[str, ...]:
         """Return the tags of an inquiry: a report may be owed for the request, whatever comes of it."""
         question, catalogue = inquiry.question, inquiry.bundle.catalogue
-        if isinstance(question, Describe) or question.purpose not in catalogue.purposes:
+        if isinstance(question, Describe | Specify) or question.purpose not in catalogue.purposes:
             return ()
         resource = catalogue.resources.get(question.resource)
         return () if resource is None else self._decide(inquiry, resource).reports

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gateway.access import AllOf, AnyOf, Compare, Filter, Not
+from gateway.bounds import MAX_VALUES
 from gateway.catalogue import Resource
 from gateway.domains import Domain, Kind, OutOfDomainError, Scalar
 from gateway.errors import Code, Unplannable
 from gateway.policy.sql import prefix_range
 from gateway.policy.view import View
-
-MAX_VALUES = 100
 
 _OPERATORS: dict[Kind, frozenset[str]] = {
     Kind.TEXT: frozenset({"eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "is_null"}),
