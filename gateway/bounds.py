@@ -3,6 +3,8 @@
 MAX_BODY = 64 * 1024
 MAX_DEPTH = 8
 MAX_TESTS = 50
+# Each costs a look into a relation of every record, or dozens of ranges.
+MAX_COSTLY = 8
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
 MAX_SORT = 3

@@ -121,28 +121,19 @@ def _specify() -> Schema:
 
 def _describe(components: Components) -> Schema:
     named = {"resource": {"type": "string"}}
+    words = {"type": "array", "items": {"type": "string"}}
+    asked = {"values": {"type": "string"}, "operators": words, "form": {"type": "string"}}
+    fields = {"type": "object", "additionalProperties": opened(asked, required=("values", "operators"))}
     permitted = opened(
         {
             **named,
             "decision": {"const": "permit"},
-            "fields": {
-                "type": "object",
-                "additionalProperties": opened(
-                    {
-                        "values": {"type": "string"},
-                        "operators": {"type": "array", "items": {"type": "string"}},
-                        "form": {"type": "string"},
-                    },
-                    required=("values", "operators"),
-                ),
-            },
-            "related": {
-                "type": "object",
-                "additionalProperties": {"type": "array", "items": {"type": "string"}},
-            },
+            "fields": fields,
+            "related": {"type": "object", "additionalProperties": fields},
+            "named": {"type": "array", "items": {"enum": ["family", "given", "born"]}},
             "view": reference("View"),
         },
-        required=("resource", "decision", "fields", "related", "view"),
+        required=("resource", "decision", "fields", "related", "named", "view"),
     )
     denied = opened(
         {

@@ -1,28 +1,31 @@
 """What can be asked of one resource through a view: the body of a search, with examples that work."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from gateway.bounds import DEFAULT_PAGE, MAX_CURSOR, MAX_FIELDS, MAX_PAGE, MAX_SORT, MAX_TESTS
+from gateway.bounds import DEFAULT_PAGE, MAX_COSTLY, MAX_CURSOR, MAX_DEPTH, MAX_FIELDS, MAX_PAGE, MAX_SORT, MAX_TESTS
 from gateway.catalogue import Resource
-from gateway.domains import Domain, Kind
-from gateway.openapi.values import Components, Schema, closed, or_null, reference, sample
-from gateway.plan.shape import operators, related_paths, scalar_paths
+from gateway.domains import YEARS, Domain, Kind
+from gateway.openapi.values import START, Components, Schema, closed, or_null, reference, sample
+from gateway.plan.shape import name_parts, operators, related_paths, scalar_paths
 from gateway.policy.view import View
 
 _CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": MAX_CURSOR}
 _FILTER = (
     "Several members are joined by and. A comparison with what has no value, or shows none, is unknown, and so is its "
-    "contrary; a record is found where the filter is true. At most 8 levels deep, with at most 50 comparisons."
+    f"contrary; a record is found where the filter is true. At most {MAX_DEPTH} levels deep, with at most {MAX_TESTS} "
+    f"comparisons, of which {MAX_COSTLY} by a relation, a name or starts: both names together count as four."
 )
+_RELATED = "That any, none or all of the related rows meet a filter on their own fields."
+_NAMED = "By how a person's names start, case and accents aside; two names in either order."
 
 
 def body(resource: Resource, view: View, components: Components) -> Schema:
     """Describe the body of a search."""
-    names = list(_named_whole(resource, view))
+    names = list(_showable(resource, view))
     ordered = [path for path, domain in _domains(resource, view) if domain.kind is not Kind.KEY]
     return closed(
         {
-            "filter": or_null(_filter(resource, view, components)),
+            "filter": _filter(resource, view, components),
             "sort": {
                 "description": "The order of the records; a minus is for descending. Nulls come last both ways.",
                 **_sort(ordered),
@@ -71,6 +74,13 @@ def examples(resource: Resource, view: View) -> Schema:
             ranged = {"filter": {path: {"gte": sample(domain)}}, "sort": [path], "limit": 10}
             found["ranged"] = {"summary": "From a day on", "value": ranged}
             break
+    for relation, name in _comparable_rows(resource, view):
+        rows = {relation: {"any": {name: {"is_null": False}}}}
+        shown = {"filter": rows, "fields": [f"{relation}.{name}"], "limit": 10}
+        found[relation] = {"summary": f"By related {relation}", "value": shown}
+    part = next((part for part in name_parts(resource, view) if part != "born"), None)
+    if part is not None:
+        found["named"] = {"summary": "By a name", "value": {"filter": {"named": {part: "Mar"}}, "limit": 10}}
     return found
 
 
@@ -81,19 +91,69 @@ def _domains(resource: Resource, view: View) -> Iterator[tuple[str, Domain]]:
             yield path, domain
 
 
-def _named_whole(resource: Resource, view: View) -> Iterator[str]:
-    yield from scalar_paths(resource, view)
-    yield from related_paths(resource, view)
+def _comparable_rows(resource: Resource, view: View) -> Iterator[tuple[str, str]]:
+    """Yield the relations to many that can be filtered by, each with a field."""
+    for relation, names in related_paths(resource, view).items():
+        for name in names:
+            domain = view.domain(resource, f"{relation}.{name}")
+            if domain is not None and operators(domain):
+                yield relation, name
+                break
+
+
+def _showable(resource: Resource, view: View) -> tuple[str, ...]:
+    """Return what can be shown: fields, relations to many as a whole, and their fields."""
+    many = related_paths(resource, view)
+    each = (f"{relation}.{name}" for relation, names in many.items() for name in names)
+    return (*scalar_paths(resource, view), *many, *each)
 
 
 def _filter(resource: Resource, view: View, components: Components) -> Schema:
     name = f"{resource.name}.filter"
-    fields = {
+    tests = _tests(resource, view, scalar_paths(resource, view), components)
+    tests |= _by_name(resource, view, components)
+    for relation, names in related_paths(resource, view).items():
+        within = _tests(resource, view, (f"{relation}.{each}" for each in names), components)
+        if within:
+            inner = {path.partition(".")[2]: schema for path, schema in within.items()}
+            rows = components.put(
+                f"{resource.name}.{relation}.filter", _joined(f"{resource.name}.{relation}.filter", inner)
+            )
+            quantified = closed({"any": rows, "none": rows, "all": rows})
+            tests[relation] = {"description": _RELATED, **quantified, "minProperties": 1}
+    if not tests:
+        return {"type": "null"}
+    return or_null(components.put(name, {"description": _FILTER, **_joined(name, tests)}))
+
+
+def _tests(resource: Resource, view: View, paths: Iterable[str], components: Components) -> Schema:
+    """Describe the comparisons of paths of the view; what has none is left out."""
+    domains = ((path, view.domain(resource, path)) for path in paths)
+    return {
         path: components.tests(domain, f"{resource.name}.{path}")
-        for path, domain in _domains(resource, view)
-        if operators(domain)
+        for path, domain in domains
+        if domain is not None and operators(domain)
     }
-    return components.put(name, {"description": _FILTER, **_joined(name, fields)})
+
+
+def _by_name(resource: Resource, view: View, components: Components) -> Schema:
+    """Describe the search by a person's name, as far as the view shows what it needs."""
+    parts = name_parts(resource, view)
+    texts = [(part, parts[part]) for part in ("family", "given") if part in parts]
+    if not texts:
+        return {}
+    # Two names are looked for in either order, so each must fit both fields.
+    most = min(resource.fields[path].domain.most for _, path in texts)
+    name = {"type": "string", "maxLength": most, "pattern": START}
+    members: Schema = {part: name for part, _ in texts}
+    if "born" in parts:
+        day, year = components.value(Domain(Kind.DATE), "Date"), components.value(YEARS, "Year")
+        members["born"] = {
+            "description": "A day or a year; a year before or after is found, too.",
+            "anyOf": [day, year],
+        }
+    needed = [{"required": [part]} for part, _ in texts]
+    return {"named": {"description": _NAMED, **closed(members), "anyOf": needed}}
 
 
 def _joined(name: str, tests: Schema) -> Schema:

@@ -10,8 +10,9 @@ from gateway.policy.masks import BANDS
 
 Schema = dict[str, Any]
 
-# What JSON Schema can't say of texts, the title says: half of a surrogate pair is refused as NUL is.
 PLAIN = r"^[^\u0000]*$"
+# At least one character is no accent by itself, or nothing is left where accents are put aside.
+START = r"^[^\u0000]*[^\u0000\u0300-\u036f][^\u0000]*$"
 ID = "^[A-Za-z0-9_-]{34}$"
 PSEUDONYM = "^[A-Za-z0-9_-]{43}$"
 
@@ -24,6 +25,7 @@ _MEANING = {
     "gt": "After the value.",
     "gte": "After the value, or equal to it.",
     "prefix": "Starts with the text, exactly.",
+    "starts": "Starts with the text, case and accents aside.",
     "is_null": "Whether there is no value, or none that is shown.",
 }
 
@@ -139,5 +141,7 @@ def _operand(operator: str, value: Schema) -> Schema:
             return {"type": "array", "items": value, "minItems": 1, "maxItems": MAX_VALUES}
         case "prefix":
             return {**value, "minLength": 1}
+        case "starts":
+            return {**value, "pattern": START}
         case _:
             return value

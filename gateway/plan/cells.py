@@ -114,6 +114,12 @@ class Cells:
             return form, sound
         return self._mixed(cell, state, shown, form), _where(state, cell, sound)
 
+    def compared_related(self, path: str, guarded: Guarded, state: Value | None) -> Value:
+        """Write what is compared of a field of related rows; `state` is that of the record."""
+        cell = self.view.cells[path]
+        value = guarded.value() if cell.mask is None else self._masked(cell, guarded)
+        return value if state is None else _where(state, cell, value)
+
     def _mixed(self, cell: Cell, state: Value, shown: Value, form: Value) -> Value:
         """Choose by row; JSON holds a value and its form in one place, whatever their kinds."""
         if cell.mask is None:
@@ -156,10 +162,18 @@ def _by_standing(state: Value, cell: Cell, values: Mapping[Standing, Value]) -> 
     return sa.case(*((state == number(n), values[standing]) for n, standing in standings if standing in values))
 
 
+def seen_in(state: Value, cell: Cell) -> Bool:
+    """Write where a record shows a cell in some form."""
+    return _is_one_of(state, (n for n, step in enumerate(cell.steps) if step.outcome.standing is not Standing.WITHHELD))
+
+
 def _where(state: Value, cell: Cell, value: Value) -> Value:
-    seen = [n for n, step in enumerate(cell.steps) if step.outcome.standing is not Standing.WITHHELD]
-    return _in(state, seen, value)
+    return sa.case((seen_in(state, cell), value))
 
 
 def _in(state: Value, numbers: Iterable[int], value: Value) -> Value:
-    return sa.case((state.in_([number(n) for n in sorted(numbers)]), value))
+    return sa.case((_is_one_of(state, numbers), value))
+
+
+def _is_one_of(state: Value, numbers: Iterable[int]) -> Bool:
+    return state.in_([number(n) for n in sorted(numbers)])

@@ -15,9 +15,9 @@ from gateway.access import SortKey
 from gateway.catalogue import Resource
 from gateway.domains import Domain, Kind
 from gateway.plan.cells import Cells, cells_of, label, shown_domain, text_of
-from gateway.plan.comparison import compare
+from gateway.plan.filtering import Filtering
 from gateway.plan.implied import implied
-from gateway.plan.shape import Joined, Negated, Shape, Test, paths_in, related_paths
+from gateway.plan.shape import Shape, paths_in, related_paths, relations_in
 from gateway.policy.condition import Covered
 from gateway.policy.sql import Bindings
 from gateway.policy.tables import Bool, Dialect, Parameter, Value, ordered, parameter, related_source
@@ -29,7 +29,7 @@ class Asked:
     """A question without its values: what a statement is compiled from."""
 
     paths: tuple[str, ...]
-    related: tuple[str, ...]
+    related: tuple[tuple[str, tuple[str, ...]], ...]
     filter: Shape | None
     sort: tuple[SortKey, ...]
     after: tuple[bool, ...] | None
@@ -150,7 +150,7 @@ class Writer:
         visible = self._visible(asked, cells, presence)
         page = sa.select(visible).order_by(*self._order(visible, asked.sort)).limit(sa.bindparam("limit"))
         if asked.filter is not None:
-            page = page.where(self._filter(visible, asked.filter))
+            page = page.where(Filtering(self.resource, cells, visible).is_true(asked.filter))
         if asked.after is not None:
             page = page.where(self._after(visible, asked))
         if asked.by_key:
@@ -161,7 +161,7 @@ class Writer:
         )
         shown = tuple(self._cell(path, rows, columns) for path in asked.paths)
         pointer = columns.add(rows.c["_pointer"]) if self.view.pointers else None
-        related = tuple(self._related(name, rows, columns, cells) for name in asked.related)
+        related = tuple(self._related(name, names, rows, columns, cells) for name, names in asked.related)
         for path in asked.paths:
             columns.state(path)
         sql, constants = _text(sa.select(*columns.selected).order_by(*self._order(rows, asked.sort)), self.dialect)
@@ -186,9 +186,17 @@ class Writer:
 
     def _paths(self, asked: Asked) -> Iterator[str]:
         """Yield every path that the question uses."""
-        yield from (*asked.paths, *(paths_in(asked.filter) if asked.filter else ()))
-        for relation in asked.related:
-            yield from (f"{relation}.{name}" for name in related_paths(self.resource, self.view)[relation])
+        yield from (*asked.paths, *(paths_in(asked.filter) if asked.filter else ()), *self._of_many(asked))
+
+    def _of_many(self, asked: Asked) -> tuple[str, ...]:
+        """Return the paths of the relations to many that the question shows or filters by.
+
+        All paths of a relation that is filtered by are used: whether anything of it is shown says if it is known.
+        """
+        shown = related_paths(self.resource, self.view)
+        filtered = relations_in(asked.filter) if asked.filter else ()
+        named = (*asked.related, *((relation, shown[relation]) for relation in filtered))
+        return tuple(dict.fromkeys(f"{relation}.{name}" for relation, names in named for name in names))
 
     def _visible(self, asked: Asked, cells: Cells, presence: tuple[str, ...]) -> sa.Subquery:
         """Select the view: its rows, and of its columns those that the question uses."""
@@ -200,11 +208,8 @@ class Writer:
             selected.append(cells.value(path).label(label(path)))
         for path in asked.paths:
             selected += [column.label(f"_{name}_{label(path)}") for name, column in cells.told(path)]
-        for relation in asked.related:
-            paths = (f"{relation}.{name}" for name in related_paths(self.resource, self.view)[relation])
-            selected += [
-                cells.state(path).label(f"_state_{label(path)}") for path in paths if path in self.view.varying
-            ]
+        varying = (path for path in self._of_many(asked) if path in self.view.varying)
+        selected += [cells.state(path).label(f"_state_{label(path)}") for path in varying]
         if self.view.pointers:
             selected.append(cells.pointer().label("_pointer"))
         conditions = [cells.rows()]
@@ -224,12 +229,12 @@ class Writer:
             return None
         return InFull(number, state, self.view.cells[path].shown_at(), self.resource.field(path).domain)
 
-    def _related(self, name: str, page: sa.Subquery, columns: "_Columns", cells: Cells) -> RelatedColumn:
+    def _related(
+        self, name: str, names: tuple[str, ...], page: sa.Subquery, columns: "_Columns", cells: Cells
+    ) -> RelatedColumn:
         relation = self.resource.relations[name]
         related = related_source(relation, f"{name}_rows", self.dialect)
-        fields = tuple(
-            self._related_field(f"{name}.{field}", columns) for field in related_paths(self.resource, self.view)[name]
-        )
+        fields = tuple(self._related_field(f"{name}.{field}", columns) for field in names)
         table = related.tables[relation.table]
         in_order = (table.c[relation.order].asc().nulls_last(), table.c[relation.key])
         selected = [sa.func.row_number().over(order_by=in_order).label("_order")]
@@ -266,19 +271,6 @@ class Writer:
             state=state,
             full=self._in_full(path, state, state) if mixed else None,
         )
-
-    def _filter(self, visible: sa.Subquery, shape: Shape) -> Bool:
-        match shape:
-            case Negated(part):
-                return sa.not_(self._filter(visible, part))
-            case Joined(every, parts):
-                joined = [self._filter(visible, part) for part in parts]
-                return sa.and_(*joined) if every else sa.or_(*joined)
-            case Test():
-                return self._test(visible, shape)
-
-    def _test(self, visible: sa.Subquery, test: Test) -> Bool:
-        return compare(test, visible.c[label(test.path)], self._kind(test.path), self.dialect)
 
     def _kind(self, path: str) -> Kind:
         return shown_domain(self.resource, self.view, path).kind

@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.domains import DATES, MOMENTS, Domain, Kind, OutOfDomainError, Scalar
 from gateway.errors import Unavailable
+from gateway.plan.folding import FUNCTION, fold_bytes
 from gateway.plan.planner import Plan
 from gateway.plan.statement import InFull, RelatedColumn, RelatedField, Statement
 
@@ -113,6 +114,7 @@ def _engine(url: str, timeout: int) -> Engine:
             connection.execute("PRAGMA query_only=ON")
             connection.text_factory = _lenient
             connection.create_function("local_day", 2, _local_day, deterministic=True)
+            connection.create_function(FUNCTION, 1, fold_bytes, deterministic=True)
 
         return engine
     options = (

@@ -13,6 +13,7 @@ from gateway.errors import Code, Malformed, Throttled, Unauthenticated
 from gateway.identity.tokens import AccessTokens, SuspendedClient
 from gateway.notices import Notices
 from gateway.web import parse
+from gateway.web.grid import Grid
 from gateway.web.problems import SentAnswer, send, unavailable
 from gateway.web.throttle import Throttle
 
@@ -33,10 +34,12 @@ def circumstances() -> Circumstances:
     return Circumstances(request.remote_addr or "unknown", g.began, request.content_length or 0)
 
 
-def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, throttle: Throttle) -> Blueprint:
+def blueprint(
+    custodian: Custodian, notices: Notices, tokens: AccessTokens, throttle: Throttle, grid: Grid
+) -> Blueprint:
     """Build the routes of /v1, and of the document that describes them."""
     api = Blueprint("api", __name__)
-    road = _Road(custodian, tokens, throttle)
+    road = _Road(custodian, tokens, throttle, grid)
 
     @api.get("/openapi.json")
     def openapi() -> Response:
@@ -89,10 +92,11 @@ def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, thro
 class _Road:
     """Authenticate, throttle, parse, disclose; in this order, so that a stranger's JSON is never read."""
 
-    def __init__(self, custodian: Custodian, tokens: AccessTokens, throttle: Throttle) -> None:
+    def __init__(self, custodian: Custodian, tokens: AccessTokens, throttle: Throttle, grid: Grid) -> None:
         self._custodian = custodian
         self._tokens = tokens
         self._throttle = throttle
+        self._grid = grid
 
     def walk(self, action: str, read: Callable[[], Ask]) -> Response:
         """Answer a request; `read` gives what to ask of the door, `action` names what is refused before."""
@@ -117,7 +121,7 @@ class _Road:
         except Malformed as refusal:
             stated = _stated_purpose()
             return self._custodian.refuse(refusal, subject, came, action=action, purpose=stated)
-        return ask(subject, came)
+        return self._grid.hold(lambda: ask(subject, came))
 
 
 def _bearer() -> str:

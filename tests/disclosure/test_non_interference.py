@@ -163,7 +163,7 @@ def _defects(pair: Pair, record: Case) -> list[object]:
     """Which values that are seen are defects of the source: the answer says so, and they are part of what is seen."""
     (view,) = seen(pair, [record])
     own = [name for name, value in record.values.items() if name in view.cells and isinstance(value, small.Defect)]
-    counts = view.related.get("counts", ({},))[:1]
+    counts = (view.related.get("counts") or ({},))[:1]
     related = [
         (number, name)
         for number, row in enumerate(record.counts)

@@ -23,7 +23,7 @@ from gateway.web import parse
 from tests.openapi import city
 from tests.world import IMMIGRATION, POLICIES, agreement
 
-OPERATORS = ("eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "starts", "is_null", "any", "like")
+OPERATORS = ("eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "starts", "is_null", "any", "none", "all", "like")
 VALUES: tuple[Any, ...] = (
     "",
     "A",
@@ -49,6 +49,8 @@ VALUES: tuple[Any, ...] = (
     ["18.2702"] * 101,
     {},
     {"grade": {"eq": "F1"}},
+    {"not": {"given_name": {"starts": "a"}}},
+    {"charges": {"any": {"grade": {"eq": "F1"}}}},
 )
 
 
@@ -158,6 +160,31 @@ def test_every_order_and_field_is_accepted_if_and_only_if_the_document_has_it(as
         {"filter": {"sex": {"eq": "F", "ne": "M"}, "bail_amount": {"gte": 1, "lt": 5}}},
         {"filter": {"and": [{"sex": {"eq": "F"}}, {"not": {"or": [{"bail_amount": {"gte": 1.0}}]}}]}},
         {"filter": {"and": [{"sex": {"eq": "F"}}] * 50}},
+        {"filter": {"charges": {}}},
+        {"filter": {"charges": {"any": {}}}},
+        {"filter": {"charges": {"any": {"grade": {"in": ["F1", "F2"]}}, "none": {"not": {"sequence": {"gt": 1}}}}}},
+        {"filter": {"charges": {"some": {"grade": {"eq": "F1"}}}}},
+        {"filter": {"charges": {"all": {"or": [{"sequence": {"eq": 1}}, {"and": [{"grade": {"is_null": True}}]}]}}}},
+        {"filter": {"not": {"victims": {"any": {"given_name": {"starts": "é"}}}}}},
+        {"filter": {"victims": {"any": {"named": {"given": "A"}}}}},
+        {"filter": {"named": {}}},
+        {"filter": {"named": {"born": 1980}}},
+        {"filter": {"named": {"given": "A"}}},
+        {"filter": {"named": {"family": "A"}}},
+        {"filter": {"named": {"given": "", "born": 1980}}},
+        {"filter": {"named": {"given": "\u0301"}}},
+        {"filter": {"named": {"given": "A" * 61}}},
+        {"filter": {"named": {"given": None}}},
+        {"filter": {"named": {"given": 1}}},
+        {"filter": {"named": {"given": "A", "family": "B"}}},
+        {"filter": {"named": {"given": "A", "born": 1980}}},
+        {"filter": {"named": {"given": "A", "born": 1849}}},
+        {"filter": {"named": {"given": "A", "born": True}}},
+        {"filter": {"named": {"given": "A", "born": "1980-02-29"}}},
+        {"filter": {"named": {"given": "A", "born": "1981-02-29"}}},
+        {"filter": {"named": {"given": "A", "born": "1980"}}},
+        {"filter": {"named": {"given": "A", "age": 1}}},
+        {"filter": {"named": ["A"]}},
         {"filter": {"and": [{"sex": {"eq": "F"}}] * 51}},
     ],
     ids=json.dumps,

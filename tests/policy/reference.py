@@ -40,14 +40,14 @@ class Seen:
     """What a view holds of a record: what is withheld from it is not here.
 
     `compared` are the cells at the precision at which they can be filtered and sorted; `because` names the rules by
-    which fields are masked or withheld here.
+    which fields are masked or withheld here. `related` is None where there are more rows than a record can show.
     """
 
     id: int
     person: int
     cells: dict[str, Scalar | None] = field(default_factory=dict)
     compared: dict[str, Any] = field(default_factory=dict)
-    related: dict[str, tuple[Row, ...]] = field(default_factory=dict)
+    related: dict[str, tuple[Row, ...] | None] = field(default_factory=dict)
     present: dict[str, bool] = field(default_factory=dict)
     pointer: str = ""
     because: dict[str, str] = field(default_factory=dict)
@@ -122,7 +122,8 @@ def _seen(rules: Law, record: Case, given: Facts) -> Iterator[Seen]:
         seen.compared[path] = _compared(rules, path, mask, value, given)
         if standing == "masked":
             seen.compared[path] = seen.cells[path]
-    seen.related.update({name: tuple(rows) for name, rows in related.items()})
+    for name, rows in related.items():
+        seen.related[name] = tuple(rows) if len(rows) <= resource.relations[name].at_most else None
     yield seen
 
 

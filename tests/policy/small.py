@@ -38,6 +38,7 @@ resources:
       flag: {column: flag, type: boolean, class: open}
       born: {column: born, type: date, class: closed, age_at: at}
       at: {column: at, type: timestamp, class: closed}
+    names: {family: name, given: code, born: born}
     relations:
       verdict:
         many: false
@@ -53,7 +54,7 @@ resources:
         match: id
         key: n_id
         order: amount
-        at_most: 5
+        at_most: 3
         complete_when: flag
         fields:
           grade: {column: grade, type: code, codes: [F1, F2, M1], class: open}
@@ -179,7 +180,30 @@ class Case:
 # --- random values ----------------------------------------------------------------------------------------------
 
 TEXTS = st.sampled_from(
-    ["", "a", "ab", "AB", "b", "b.1", "b/", "ba", "x'y", "100%", "_", "é", "Ünï", "z\U0001f600", '"', "\\"]
+    [
+        "",
+        "a",
+        "ab",
+        "AB",
+        "b",
+        "b.1",
+        "b/",
+        "ba",
+        "x'y",
+        "100%",
+        "_",
+        "é",
+        "e\u0301b",
+        "EB",
+        "Ünï",
+        "Æsir",
+        "ßa",
+        "SSA",
+        "жук",
+        "z\U0001f600",
+        '"',
+        "\\",
+    ]
 )
 CITED = st.sampled_from(
     [
@@ -249,7 +273,7 @@ def cases(catalogue: Catalogue, first: int = 1, least: int = 2, most: int = 9) -
         st.integers(1, 4),
         _row(resource.fields),
         st.none() | verdict,
-        st.lists(_row(resource.relations["counts"].fields), max_size=3).map(tuple),
+        st.lists(_row(resource.relations["counts"].fields), max_size=4).map(tuple),
     )
     return st.lists(parts, min_size=least, max_size=most).map(
         lambda made: [Case(first + i, *part) for i, part in enumerate(made)]

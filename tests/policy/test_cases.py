@@ -206,7 +206,7 @@ REFUSED = [
     ("    flag: true\n", "    flag: yes\n", "doc_test.yaml:10:11", "not true or false"),
     ("    born: 1984-02-29\n", "    born: 1984-02-30\n", "doc_test.yaml:11:11", "expected a date"),
     ("verdict: {grade: F1}\n", "verdict: {grade: F9}\n", "doc_test.yaml:13:22", "one of F1, F2, M1"),
-    ("counts: [{amount: 9}, ", "counts: [{amount: 9}, {}, {}, {}, {}, ", "doc_test.yaml:14:5", "at most 5 rows"),
+    ("counts: [{amount: 9}, ", "counts: [{amount: 9}, {}, {}, {}, {}, ", "doc_test.yaml:14:5", "at most 3 rows"),
     ("  third:", "  second:", "doc_test.yaml:18:3", "stands here twice"),
     ("    subject: looker\n", "    subject: nobody\n", "doc_test.yaml:21:14", "no subject 'nobody'"),
     ("    purpose: looking\n", "    purpose: peeking\n", "doc_test.yaml:22:14", "not one of"),
