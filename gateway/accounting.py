@@ -19,17 +19,17 @@ from gateway.access import (
     Question,
     Related,
     Search,
+    Specify,
     Subject,
 )
 from gateway.audit.entry import Entry, Opening
 from gateway.canonical import Json, canonical
 from gateway.catalogue import Names, Resource
-from gateway.errors import Denied, Refusal
+from gateway.errors import Code, Denied, Refusal
 from gateway.notices import Told
 from gateway.plan.planner import Plan
 from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Permit
-from gateway.problem import problem
 from gateway.records.query import Row
 
 # Bytes of a refused question that are kept as they are.
@@ -102,7 +102,7 @@ def permitted(permit: Permit) -> dict[str, Json]:
     }
 
 
-def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Entry:
+def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...], bytes_out: int) -> Entry:
     """Write down a refusal; of a hidden record and of a missing one alike."""
     facts = _facts(inquiry)
     facts |= {
@@ -114,18 +114,17 @@ def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Ent
     decision = "deny" if isinstance(refusal, Denied) else "refuse"
     openings = tuple(
         Opening(each.kind, _bounded(each.value)) if each.kind == "question" else each
-        for each in _asked(inquiry, len(problem(refusal)))
+        for each in _asked(inquiry, bytes_out)
     )
     return Entry(action_of(inquiry.question), decision, refusal.code, inquiry.now, inquiry.subject, facts, openings)
 
 
 def receipt(
-    subject: Subject, circumstances: Circumstances, now: datetime, entry_id: str, answer: bytes | Refusal
+    subject: Subject, circumstances: Circumstances, now: datetime, entry_id: str, sent: bytes, code: Code | None = None
 ) -> Entry:
     """Write down that a client asked for the receipt of an entry, and whether it got it."""
-    sent = problem(answer) if isinstance(answer, Refusal) else answer
     openings = (*personal(subject, circumstances, len(sent)), Opening("question", {"receipt_of": _bounded(entry_id)}))
-    decision, outcome = ("refuse", answer.code) if isinstance(answer, Refusal) else ("permit", "disclosed")
+    decision, outcome = ("permit", "disclosed") if code is None else ("refuse", code)
     return Entry("receipt", decision, outcome, now, subject, {}, openings)
 
 
@@ -167,7 +166,7 @@ def _facts(inquiry: Inquiry) -> dict[str, Json]:
     # Words outside the vocabulary are the client's own text, and stay in the sealed part.
     if question.purpose in catalogue.purposes:
         facts["purpose"] = question.purpose
-    if not isinstance(question, Describe) and question.resource in catalogue.resources:
+    if isinstance(question, Search | Lookup) and question.resource in catalogue.resources:
         facts["resource"] = question.resource
     if isinstance(question, Search) and question.resource in catalogue.resources:
         facts |= _named(question, catalogue.resources[question.resource])
@@ -216,7 +215,7 @@ def _fields(asked: Filter | None, names: Names | None) -> Iterator[str]:
 
 def action_of(question: Question) -> str:
     """Name what a question asks for, as entries do."""
-    return "describe" if isinstance(question, Describe) else "read"
+    return "describe" if isinstance(question, Describe | Specify) else "read"
 
 
 def _told(question: Question) -> Json:
@@ -235,6 +234,8 @@ def _told(question: Question) -> Json:
             return {"resource": question.resource, "id": question.id}
         case Describe():
             return {}
+        case Specify():
+            return {"form": "openapi"}
 
 
 def _filter(asked: Filter) -> Json:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
-from gateway import tables
+from gateway import sandbox, tables
 from gateway.audit import waiting
 from gateway.audit.checkpoint import Checkpoint, CheckpointError
 from gateway.audit.entry import Entry, SealedEntry, new_id, seal
@@ -86,6 +86,7 @@ class Log:
         self.verifier = self.notary.verifier
         self._promises = Promises(origin, signing.promises)
         self._openings = openings
+        self._in_sandbox = sandbox.named(origin)
         self._delay = delay
         # Until then, every entry had its place in the tree.
         self._complete_until = time.time()
@@ -98,7 +99,7 @@ class Log:
         A crash before the commit leaves nothing, and nothing was answered. A crash after it leaves an entry for an
         answer that was not sent: the log may say too much, never too little.
         """
-        sealed = seal(entry, new_id())
+        sealed = seal(self._marked(entry), new_id())
         now = time.time()
         # Before the transaction: on SQLite it keeps all other writers out.
         written = self._written(sealed, now)
@@ -123,8 +124,12 @@ class Log:
         identifier = new_id()
         with self._store.transaction() as connection:
             entry, result = deed(connection, identifier)
-            self._insert(connection, self._written(seal(entry, identifier), time.time()))
+            self._insert(connection, self._written(seal(self._marked(entry), identifier), time.time()))
         return result
+
+    def _marked(self, entry: Entry) -> Entry:
+        """Let each leaf of a sandbox say what it is of: it may be read apart from its log."""
+        return replace(entry, facts={**entry.facts, **sandbox.FACTS}) if self._in_sandbox else entry
 
     def _is_one(self, also: With | None) -> bool:
         """Whether an entry is one statement, and so a transaction without a BEGIN and a COMMIT to wait for."""

@@ -22,6 +22,7 @@ from gateway.policy.bundle import load
 from gateway.policy.tables import Parameter
 from gateway.seed import seed
 from gateway.settings import Settings, read
+from tests import arrests as arrests_of_tests
 from tests import services, world
 from tests.bench import contenders, log, policy, report
 from tests.bench import load as client
@@ -73,6 +74,7 @@ def main(seconds: int, rounds: int, arrests: int, rules: int) -> None:
         few = min(arrests, REQUESTED)
         click.echo(f"inventing {few:,} arrests ...", err=True)
         seed(server.url(invented), year=2014, arrests=few, seed=1)
+        arrests_of_tests.stand_for_real(server.url(invented))
         with _started(root, server, valkey, invented) as bench:
             run = _requested(bench, few, seconds, rounds)
         times = arrests // few
