@@ -173,7 +173,11 @@ def test_an_error_echoes_a_row_or_a_statement(found_city: FoundCity) -> None:
 def test_the_description_shows_hidden_fields(city: City) -> None:
     """C27: Directus CVE-2025-53887, Data API Builder #2998. Of what is withheld it tells name and rule alone."""
     left = [case(1), hidden(2)]
-    (answer,) = city.is_alike(left, [case(1)], lambda asker: [asker.get("/v1/resources")])
+    paths = ("/v1/resources", "/openapi.json")
+    answer, document = city.is_alike(left, [case(1)], lambda asker: [asker.get(path) for path in paths])
+    # `grade` is hidden in the record, and shown in what is related to it.
+    assert not [path for path in HIDDEN if path != "grade" and f'"{path}"' in document.text]
+    assert '"verdict.grade"' in document.text
     (described,) = answer.get_json()["resources"]
     assert described["fields"].keys() == {"person", "name", "code", "amount", "born", "verdict.grade", "verdict.born"}
     assert {relation: list(fields) for relation, fields in described["related"].items()} == {
@@ -195,6 +199,9 @@ def test_the_description_names_what_a_refused_client_could_see(make_world: MakeW
     asker = make_world(rehearsal_day="2018-09-01").asker()
     described = asker.get("/v1/resources").get_json()["resources"][0]
     assert described.keys() == {"resource", "decision", "code", "reasons"}
+    document = asker.get("/openapi.json")
+    assert document.status_code == 200
+    assert not [name for name in ("family_name", "narrative", "victims", "ssn") if f'"{name}"' in document.text]
     for path in (
         "/openapi.yaml",
         "/swagger.json",

@@ -21,12 +21,7 @@ def related(*parts: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"filter": each} for each in asked] + [{"filter": {"not": each}} for each in asked]
 
 
-EVERY_PART: tuple[dict[str, Any], ...] = (
-    {"grade": {"eq": "F1"}},
-    {"grade": {"is_null": True}},
-    {"amount": {"gte": 0}},
-    {"not": {"amount": {"eq": 1}}},
-)
+EVERY_PART: tuple[dict[str, Any], ...] = ({"grade": {"is_null": True}}, {"not": {"amount": {"eq": 1}}})
 
 
 @pytest.mark.parametrize("quantifier", QUANTIFIERS)
@@ -130,7 +125,7 @@ def test_a_masked_field_of_related_rows_is_filtered_finely(found_city: FoundCity
     city = found_city(small.document([PLAIN | rule]))
     left = [case(1, counts=(count(name="Ada"),)), case(2, counts=(count(name="Bea"),))]
     right = [case(1, counts=(count(name="Azz"),)), case(2, counts=(count(name="Baa"),))]
-    tests = (("eq", "A"), ("ne", "B"), ("lt", "B"), ("gte", "A"), ("prefix", "A"), ("starts", "a"), ("eq", "Ad"))
+    tests = (("ne", "B"), ("gte", "A"), ("starts", "a"), ("eq", "Ad"))
     parts: list[dict[str, Any]] = [{"name": {operator: value}} for operator, value in tests]
     city.is_alike(left, right, searches(*related(*parts)))
     assert city.keys(filter={"counts": {"any": {"name": {"eq": "A"}}}}) == [1]

@@ -278,7 +278,7 @@ def test_short_pages_tell_of_hidden_rows(city: City) -> None:
     open_ones = [case(10 * n, code="ab"[n % 2]) for n in range(1, 8)]
     left = [*open_ones, *(hidden(10 * n + m, code="a") for n in range(8) for m in (1, 2, 3))]
     right = [*open_ones, hidden(75, code="b")]
-    sorts = ([], ["-code"], ["name", "-amount"])
+    sorts: tuple[list[str], ...] = ([], ["-code"], ["name", "-amount"])
     asked = [(limit, {"limit": limit, "sort": sort}) for limit in (1, 3, 7, 8) for sort in sorts]
     answers = iter(city.is_alike(left, right, searches(*(body for _, body in asked))))
     for limit, _ in asked:
