@@ -25,7 +25,7 @@ demo: setup  ## build the invented database, show what each day's rules would sh
 	.venv/bin/gateway demo
 
 test: check  ## the house rules and the whole suite, on SQLite and PostgreSQL
-	.venv/bin/pytest
+	.venv/bin/pytest -n auto --dist worksteal
 
 coverage: setup ## the suite again, and which lines it does not reach; slower
 	.venv/bin/pytest --cov --cov-report=term:skip-covered
