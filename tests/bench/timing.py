@@ -241,7 +241,7 @@ class Asked:
 
 
 def _asked(client: Client, questions: Iterable[Question], samples: int, minutes: int, *, waits: bool) -> list[Asked]:
-    """Ask all questions in turn, so that each has as many samples when the time is up; side by side where most waits."""
+    """Ask all questions in turn, so that each has as many samples at the end; side by side where most is waiting."""
     until = time.monotonic() + 60 * minutes
     asked = [Asked(question) for question in questions]
     parts = [[each] for each in asked] if waits else [asked]
