@@ -189,7 +189,15 @@ class Describe:
     case: str | None
 
 
-Question = Search | Lookup | Describe
+@dataclass(frozen=True, slots=True)
+class Specify:
+    """The API as the subject may use it for the purpose; discloses no record."""
+
+    purpose: str
+    case: str | None
+
+
+Question = Search | Lookup | Describe | Specify
 
 
 INSTRUMENTS = ("judicial", "administrative", "subpoena")

@@ -19,6 +19,7 @@ from gateway.access import (
     Question,
     Related,
     Search,
+    Specify,
     Subject,
 )
 from gateway.audit.entry import Entry, Opening
@@ -165,7 +166,7 @@ def _facts(inquiry: Inquiry) -> dict[str, Json]:
     # Words outside the vocabulary are the client's own text, and stay in the sealed part.
     if question.purpose in catalogue.purposes:
         facts["purpose"] = question.purpose
-    if not isinstance(question, Describe) and question.resource in catalogue.resources:
+    if isinstance(question, Search | Lookup) and question.resource in catalogue.resources:
         facts["resource"] = question.resource
     if isinstance(question, Search) and question.resource in catalogue.resources:
         facts |= _named(question, catalogue.resources[question.resource])
@@ -214,7 +215,7 @@ def _fields(asked: Filter | None, names: Names | None) -> Iterator[str]:
 
 def action_of(question: Question) -> str:
     """Name what a question asks for, as entries do."""
-    return "describe" if isinstance(question, Describe) else "read"
+    return "describe" if isinstance(question, Describe | Specify) else "read"
 
 
 def _told(question: Question) -> Json:
@@ -233,6 +234,8 @@ def _told(question: Question) -> Json:
             return {"resource": question.resource, "id": question.id}
         case Describe():
             return {}
+        case Specify():
+            return {"form": "openapi"}
 
 
 def _filter(asked: Filter) -> Json:

@@ -20,6 +20,7 @@ from gateway.access import (
     Lookup,
     Question,
     Search,
+    Specify,
     Subject,
 )
 from gateway.accounting import Found, Inquiry, Rehearsal
@@ -37,12 +38,12 @@ from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, U
 from gateway.instruments import Instruments
 from gateway.notices import Told
 from gateway.opaque import Cursor, Cursors, Holder, Ids
+from gateway.openapi.document import specify
 from gateway.plan.planner import Plan, Planner, Position
 from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Deny, Permit
 from gateway.policy.decide import decide
 from gateway.policy.tables import Dialect
-from gateway.policy.view import Standing, View
 from gateway.problem import problem
 from gateway.records.query import Records, Row
 from gateway.records.schema import Fitting
@@ -224,7 +225,7 @@ class Custodian:
         if question.purpose not in bundle.catalogue.purposes:
             known = ", ".join(bundle.catalogue.purposes)
             raise Malformed(Code.PURPOSE_UNKNOWN, f"Access-Purpose must be one of {known}.")
-        if isinstance(question, Describe):
+        if isinstance(question, Describe | Specify):
             return self._describe(inquiry)
         resource = bundle.catalogue.resources.get(question.resource)
         if resource is None:
@@ -269,7 +270,8 @@ class Custodian:
         rules = {rule for permit in permits for rule in permit.rules}
         notices = dict.fromkeys(notice for permit in permits for notice in permit.notices)
         policy = self._stands_on(inquiry, tuple(sorted(rules)), tuple(notices))
-        return Found(rendering.describe(decided, inquiry.question.purpose, policy), (), None, None, None)
+        write = specify if isinstance(inquiry.question, Specify) else rendering.describe
+        return Found(write(decided, inquiry.question.purpose, policy), (), None, None, None)
 
     def _search(
         self,
@@ -355,7 +357,7 @@ class Custodian:
         view, resource = found.permit.view, found.resource
         marks = []
         for row in found.rows:
-            by_person = any(_is_seen(path, row, view) for path in resource.person_paths())
+            by_person = any(view.shows(path, row.states) for path in resource.person_paths())
             counted = person(row.person) if by_person else record(resource.name, row.key)
             marks.append(self._openings.index_of(counted).hex())
         day = inquiry.now.astimezone(inquiry.bundle.catalogue.time_zone).date()
@@ -375,17 +377,10 @@ class Custodian:
     def _reports(self, inquiry: Inquiry) -> tuple[str, ...]:
         """Return the tags of an inquiry: a report may be owed for the request, whatever comes of it."""
         question, catalogue = inquiry.question, inquiry.bundle.catalogue
-        if isinstance(question, Describe) or question.purpose not in catalogue.purposes:
+        if isinstance(question, Describe | Specify) or question.purpose not in catalogue.purposes:
             return ()
         resource = catalogue.resources.get(question.resource)
         return () if resource is None else self._decide(inquiry, resource).reports
-
-
-def _is_seen(path: str, row: Row, view: View) -> bool:
-    """Whether a record shows a field, in whatever form."""
-    if path not in row.states:
-        return path in view.cells
-    return view.cells[path].steps[row.states[path]].outcome.standing is not Standing.WITHHELD
 
 
 def _query_digest(search: Search) -> str:

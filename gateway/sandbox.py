@@ -17,6 +17,8 @@ FACTS: Mapping[str, bool] = {"sandbox": True}
 # Before each key file of a sandbox (explanatory text, RFC 7468, section 2).
 KEY_FILE = b"The key of a sandbox. It signs, seals and opens nothing real.\n"
 _MEMBER = b',"sandbox":true}'
+# An OpenAPI document has no members of others' making but with this prefix ("Specification Extensions").
+_DOCUMENT, _EXTENSION = b'{"openapi":', b',"x-sandbox":true}'
 
 
 def named(name: str) -> bool:
@@ -30,7 +32,7 @@ def marked(log: str) -> Marked:
 
 
 def _say_so(body: bytes) -> bytes:
-    return body[: body.rindex(b"}")] + _MEMBER
+    return body[: body.rindex(b"}")] + (_EXTENSION if body.startswith(_DOCUMENT) else _MEMBER)
 
 
 def _as_it_is(body: bytes) -> bytes:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.access import Instrument, Search, SortKey
+from gateway.bounds import MAX_SORT
 from gateway.catalogue import Resource
 from gateway.domains import Kind, Scalar
 from gateway.errors import Code, Unplannable
@@ -15,8 +16,6 @@ from gateway.plan.statement import Asked, Statement, Writer, counting
 from gateway.policy.sql import bind
 from gateway.policy.tables import Dialect, Parameter, encode, encode_many
 from gateway.policy.view import View
-
-MAX_SORT = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from gateway.access import AllOf, AnyOf, Compare, Filter, Named, Not, Quantifier, Related
+from gateway.bounds import MAX_VALUES
 from gateway.catalogue import Resource
 from gateway.domains import DATES, YEARS, Domain, Kind, OutOfDomainError, Scalar
 from gateway.errors import Code, Unplannable
@@ -22,8 +23,6 @@ from gateway.plan.shape import (
 )
 from gateway.policy.sql import prefix_range
 from gateway.policy.view import View
-
-MAX_VALUES = 100
 
 Values = list[tuple[Scalar | tuple[Scalar, ...], Kind]]
 

@@ -1,10 +1,11 @@
-"""The data API, /v1: each request walks one road, and only what the door gave may be sent."""
+"""The data API, /v1, and its description: each request walks one road, and only what the door gave may be sent."""
 
 import time
 from collections.abc import Callable
 from functools import partial
 
 from flask import Blueprint, Response, g, request
+from werkzeug.routing import BaseConverter
 
 from gateway.access import Circumstances, Subject
 from gateway.disclosure import Answer, Custodian, LoggedRefusal
@@ -21,6 +22,13 @@ _BEARER = "bearer "
 Ask = Callable[[Subject, Circumstances], Answer]
 
 
+class RecordConverter(BaseConverter):
+    """An id in a path: any text but the one that is an address of its own, or each would answer for the other."""
+
+    regex = r"(?!search\Z)[^/]+"
+    part_isolating = True
+
+
 def circumstances() -> Circumstances:
     """Return how this request came."""
     return Circumstances(request.remote_addr or "unknown", g.began, request.content_length or 0)
@@ -29,19 +37,23 @@ def circumstances() -> Circumstances:
 def blueprint(
     custodian: Custodian, notices: Notices, tokens: AccessTokens, throttle: Throttle, grid: Grid
 ) -> Blueprint:
-    """Build the routes of /v1."""
-    api = Blueprint("api", __name__, url_prefix="/v1")
+    """Build the routes of /v1, and of the document that describes them."""
+    api = Blueprint("api", __name__)
     road = _Road(custodian, tokens, throttle, grid)
 
-    @api.get("/resources")
+    @api.get("/openapi.json")
+    def openapi() -> Response:
+        return road.walk("describe", lambda: partial(custodian.disclose, parse.specify(request)))
+
+    @api.get("/v1/resources")
     def resources() -> Response:
         return road.walk("read", lambda: partial(custodian.disclose, parse.describe(request)))
 
-    @api.post("/<resource>/search")
+    @api.post("/v1/<resource>/search")
     def search(resource: str) -> Response:
         return road.walk("read", lambda: partial(custodian.disclose, parse.search(request, resource)))
 
-    @api.get("/entries/<identifier>")
+    @api.get("/v1/entries/<identifier>")
     def receipt(identifier: str) -> Response:
         def read() -> Ask:
             parse.nothing(request)
@@ -49,7 +61,7 @@ def blueprint(
 
         return road.walk("receipt", read)
 
-    @api.get("/notices")
+    @api.get("/v1/notices")
     def owed() -> Response:
         def read() -> Ask:
             parse.nothing(request)
@@ -57,7 +69,7 @@ def blueprint(
 
         return road.walk("notices", read)
 
-    @api.post("/notices/<identifier>/acknowledge")
+    @api.post("/v1/notices/<identifier>/acknowledge")
     def acknowledge(identifier: str) -> Response:
         def read() -> Ask:
             parse.nothing(request)
@@ -65,7 +77,7 @@ def blueprint(
 
         return road.walk("notice-acknowledge", read)
 
-    @api.get("/<resource>/<identifier>")
+    @api.get("/v1/<resource>/<record:identifier>")
     def record(resource: str, identifier: str) -> Response:
         return road.walk("read", lambda: partial(custodian.disclose, parse.lookup(request, resource, identifier)))
 

@@ -22,27 +22,28 @@ from gateway.access import (
     Related,
     Search,
     SortKey,
+    Specify,
+)
+from gateway.bounds import (
+    CASE,
+    DEFAULT_PAGE,
+    MAX_BODY,
+    MAX_COSTLY,
+    MAX_CURSOR,
+    MAX_DEPTH,
+    MAX_FIELDS,
+    MAX_PAGE,
+    MAX_SORT,
+    MAX_TESTS,
 )
 from gateway.domains import storable
 from gateway.errors import Code, Malformed
-
-MAX_BODY = 64 * 1024
-MAX_DEPTH = 8
-MAX_TESTS = 50
-# Each costs a look into a relation of every record, or dozens of ranges.
-MAX_COSTLY = 8
-MAX_PAGE = 200
-DEFAULT_PAGE = 50
-MAX_SORT = 3
-MAX_FIELDS = 200
-# The longest texts of three sort fields, as they are sealed, fit into a body.
-MAX_CURSOR = 48 * 1024
 
 # What reading a body raises that is cut off, too slow, or in chunks that are none.
 UNREADABLE = (ClientDisconnected, OSError, ParseException)
 
 _PURPOSE = re.compile(r"[a-z][a-z-]{0,59}")
-_CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./:_-]{0,59}")
+_CASE = re.compile(CASE)
 _QUANTIFIERS = frozenset(quantifier.value for quantifier in Quantifier)
 _MEMBERS = frozenset({"filter", "sort", "fields", "limit", "cursor"})
 
@@ -69,6 +70,12 @@ def describe(request: Request) -> Describe:
     """Read a question for the caller's views."""
     _no_parameters(request)
     return Describe(purpose(request), case(request))
+
+
+def specify(request: Request) -> Specify:
+    """Read a question for the API as the caller may use it."""
+    _no_parameters(request)
+    return Specify(purpose(request), case(request))
 
 
 def lookup(request: Request, resource: str, identifier: str) -> Lookup:
@@ -124,7 +131,9 @@ def _body(request: Request) -> bytes:
 
 def _object(content: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        body = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_number
+        )
     except RecursionError:
         raise Malformed(Code.TOO_COMPLEX, "The body is nested too deeply.") from None
     except ValueError:
@@ -156,6 +165,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise Malformed(Code.OUT_OF_DOMAIN, "A text holds NUL or half of a surrogate pair.")
         found[key] = value
     return found
+
+
+def _number(text: str) -> int | float:
+    """Read a number with a fraction or an exponent; one without a rest is whole, as JSON Schema has it."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _no_constant(_: str) -> NoReturn:

@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway import sandbox
 from gateway.audit.public import PublicPart
+from gateway.bounds import MAX_BODY
 from gateway.disclosure import Custodian
 from gateway.errors import Code, Malformed, NotFound, Refusal, Unavailable
 from gateway.identity.tokens import AccessTokens, Assertions
@@ -18,7 +19,6 @@ from gateway.telemetry import RequestLine, Telemetry
 from gateway.web import api, oauth, operations
 from gateway.web.grid import Grid
 from gateway.web.operations import Readiness
-from gateway.web.parse import MAX_BODY
 from gateway.web.problems import JSON, PROBLEM, send, unavailable
 from gateway.web.throttle import Throttle, throttled
 
@@ -38,6 +38,7 @@ def build(
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY + 1, MAX_FORM_MEMORY_SIZE=MAX_BODY, PROVIDE_AUTOMATIC_OPTIONS=False)
     # A redirect would be an answer without an entry.
     app.url_map.merge_slashes = False
+    app.url_map.converters["record"] = api.RecordConverter
     app.before_request(api.begin)
     throttle = Throttle(app, settings)
     app.register_blueprint(api.blueprint(custodian, notices, tokens, throttle, Grid(settings.answer_grid)))

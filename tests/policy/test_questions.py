@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from gateway.access import Compare, Filter, Named, Quantifier, Related, SortKey
+from gateway.bounds import MAX_SORT, MAX_VALUES
 from gateway.catalogue import Catalogue
 from gateway.domains import Kind
 from gateway.errors import Code, Unplannable
-from gateway.plan.planner import MAX_SORT, Plan, Planner
-from gateway.plan.reader import MAX_VALUES
+from gateway.plan.planner import Plan, Planner
 from gateway.plan.shape import operators
 from gateway.policy.compose import Permit
 from gateway.policy.sql import prefix_range
