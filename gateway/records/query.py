@@ -120,8 +120,9 @@ def _engine(url: str, timeout: int) -> Engine:
             connection.create_function(FUNCTION, 1, fold_bytes, deterministic=True)
 
         return engine
+    # One question is one processor's work: a page must not wait for helpers to start, nor take them from others.
     options = (
-        "-c default_transaction_read_only=on -c TimeZone=UTC -c DateStyle=ISO "
+        "-c max_parallel_workers_per_gather=0 -c default_transaction_read_only=on -c TimeZone=UTC -c DateStyle=ISO "
         f"-c statement_timeout={timeout * 1000} -c jit=off"
     )
     return sa.create_engine(
