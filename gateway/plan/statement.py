@@ -6,6 +6,7 @@ The client's filter, order and page are written over that subquery, so that what
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,7 +21,7 @@ from gateway.plan.implied import implied
 from gateway.plan.shape import Shape, paths_in, related_paths, relations_in
 from gateway.policy.condition import Covered
 from gateway.policy.sql import Bindings
-from gateway.policy.tables import Bool, Dialect, Parameter, Value, ordered, parameter, related_source
+from gateway.policy.tables import Bool, Dialect, Parameter, Source, Value, ordered, parameter, related_source
 from gateway.policy.view import View
 
 
@@ -235,8 +236,7 @@ class Writer:
         relation = self.resource.relations[name]
         related = related_source(relation, f"{name}_rows", self.dialect)
         fields = tuple(self._related_field(f"{name}.{field}", columns) for field in names)
-        table = related.tables[relation.table]
-        in_order = (table.c[relation.order].asc().nulls_last(), table.c[relation.key])
+        in_order = self._related_order(name, related)
         selected = [sa.func.row_number().over(order_by=in_order).label("_order")]
         defects = []
         for field in fields:
@@ -261,6 +261,17 @@ class Writer:
             array = sa.func.json_group_array(sa.func.json_array(*rows.c))
         number = columns.add(sa.select(array).select_from(rows).scalar_subquery())
         return RelatedColumn(name, number, fields, relation.at_most)
+
+    def _related_order(self, name: str, related: Source) -> list[sa.ColumnElement[Any]]:
+        """Order related rows by the catalogue's column if every record shows it; else by key, for order would tell."""
+        relation = self.resource.relations[name]
+        columns = related.tables[relation.table].c
+        placed = (relation.table, relation.order)
+        fields = [f for f, each in relation.fields.items() if (each.column.table, each.column.name) == placed]
+        if not fields:
+            return [columns[relation.order].asc().nulls_last(), columns[relation.key]]
+        shown = [related.guarded(field).value() for field in fields if f"{name}.{field}" in self.view.shown]
+        return [*(value.asc().nulls_last() for value in shown), columns[relation.key]]
 
     def _related_field(self, path: str, columns: "_Columns") -> RelatedField:
         cell, state = self.view.cells[path], columns.state(path)

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ColumnElement
 
 from gateway.catalogue import Field, Join, Relation, Resource
-from gateway.domains import DATES, MOMENTS, TEXTUAL, Domain, Kind, Scalar
+from gateway.domains import DATES, KEYS, MOMENTS, TEXTUAL, Domain, Kind, Scalar
 from gateway.policy.days import YEAR
 from gateway.policy.statutes import READABLE
 
@@ -244,6 +244,11 @@ class ResourceSource:
         relation, _, name = path.rpartition(".")
         return self.ones[relation].guarded(name) if relation else self.base.guarded(name)
 
+    def named(self) -> Bool:
+        """Whether a row has a key that an id can stand for, and its person too, if there is one."""
+        key, person = _key_within(self.base.key, self.dialect), _key_within(self.person, self.dialect)
+        return sa.and_(key, sa.or_(self.person.is_(None), person))
+
 
 def resource_source(resource: Resource, dialect: Dialect) -> ResourceSource:
     """Join a resource, its to-one joins and its to-one relations; each adds no row and removes none."""
@@ -282,6 +287,11 @@ def _within(raw: Value, field: Field, dialect: Dialect) -> Bool | None:
     return _within_sqlite(raw, field.domain)
 
 
+def _key_within(raw: Value, dialect: Dialect) -> Bool:
+    bounded = raw.between(_number(KEYS[0]), _number(KEYS[1]))
+    return bounded if dialect is Dialect.POSTGRESQL else sa.and_(sa.func.typeof(raw) == _text("integer"), bounded)
+
+
 def _number(value: int) -> Value:
     return sa.literal_column(str(value))
 
@@ -316,7 +326,8 @@ def _within_sqlite(raw: Value, domain: Domain) -> Bool:
     kind = sa.func.typeof(raw)
     match domain.kind:
         case Kind.TEXT | Kind.STATUTE:
-            return sa.and_(kind == _text("text"), sa.func.length(raw) <= _number(domain.most), _without_nul(raw))
+            short = sa.func.length(raw) <= _number(domain.most)
+            return sa.and_(kind == _text("text"), short, _without_nul(raw), _in_utf8(raw))
         case Kind.CODE:
             return _codes(raw, domain)
         case Kind.INTEGER | Kind.KEY:
@@ -337,6 +348,13 @@ def _within_sqlite(raw: Value, domain: Domain) -> Bool:
 def _without_nul(raw: Value) -> Bool:
     """Whether a text goes on to its end: most of SQLite's functions stop at a NUL."""
     return sa.func.instr(raw, sa.func.char(_number(0))) == _number(0)
+
+
+def _in_utf8(raw: Value) -> Bool:
+    """Whether a text is UTF-8: SQLite keeps the bytes that it was given, and JSON of others can't be read."""
+    plain = sa.not_(raw.op("GLOB")(_text("*[^ -~]*")))
+    decodes: Value = sa.func.is_utf8(sa.cast(raw, sa.LargeBinary))
+    return sa.case((plain, _number(1)), else_=decodes) == _number(1)
 
 
 def _in_calendar(text: Value) -> Bool:

@@ -288,7 +288,7 @@ def _judge(asked: Filter, value: Callable[[str], Any], row: Seen) -> bool | None
         case Compare(path, operator, operand):
             return compared(told(value(path)), operator, operand)
         case Related(relation, quantifier, part):
-            rows = row.related.get(relation)
+            rows = row.compared_rows.get(relation)
             if rows is None:
                 return None
             each = [_judge(part, related.get, row) for related in rows]
