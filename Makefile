@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage test-deep mutants check format lock bench bench-log clean
+.PHONY: help setup demo test coverage test-deep mutants check format lock bench bench-requests bench-log bench-timing clean
 
 export UV_PYTHON_DOWNLOADS := never
 UV := .tools/bin/uv
@@ -25,7 +25,7 @@ demo: setup  ## build the invented database, show what each day's rules would sh
 	.venv/bin/gateway demo
 
 test: check  ## the house rules and the whole suite, on SQLite and PostgreSQL
-	.venv/bin/pytest
+	.venv/bin/pytest -n auto --dist worksteal
 
 coverage: setup ## the suite again, and which lines it does not reach; slower
 	.venv/bin/pytest --cov --cov-report=term:skip-covered
@@ -49,8 +49,14 @@ format: setup ## put the code into its form
 bench: setup ## measure on a real PostgreSQL; writes docs/benchmarks.md
 	.venv/bin/python -m tests.bench
 
+bench-requests: setup ## measure requests alone, over one and ten million arrests, beside PostGraphile
+	.venv/bin/python -m tests.bench.requests
+
 bench-log: setup ## measure the log alone, in minutes
 	.venv/bin/python -m tests.bench.log
+
+bench-timing: setup ## measure what time tells of hidden records; writes docs/timing.md, in an hour at most
+	.venv/bin/python -m tests.bench.timing
 
 lock: $(UV)  ## resolve the dependencies anew
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements/runtime.txt

@@ -117,7 +117,36 @@ class AnyOf:
     parts: "tuple[Filter, ...]"
 
 
-Filter = Compare | Not | AllOf | AnyOf
+class Quantifier(StrEnum):
+    """Of how many rows of a relation to many something is asked."""
+
+    ANY = "any"
+    NONE = "none"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A filter on the rows of a relation to many; in it, fields are those of the relation."""
+
+    relation: str
+    quantifier: Quantifier
+    part: "Filter"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A person as an officer knows one: how the names start, in either order, and about when the person was born.
+
+    What was not stated is None.
+    """
+
+    family: object
+    given: object
+    born: object
+
+
+Filter = Compare | Not | AllOf | AnyOf | Related | Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +189,15 @@ class Describe:
     case: str | None
 
 
-Question = Search | Lookup | Describe
+@dataclass(frozen=True, slots=True)
+class Specify:
+    """The API as the subject may use it for the purpose; discloses no record."""
+
+    purpose: str
+    case: str | None
+
+
+Question = Search | Lookup | Describe | Specify
 
 
 INSTRUMENTS = ("judicial", "administrative", "subpoena")

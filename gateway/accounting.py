@@ -15,20 +15,22 @@ from gateway.access import (
     Describe,
     Filter,
     Lookup,
+    Named,
     Not,
     Question,
+    Related,
     Search,
+    Specify,
     Subject,
 )
 from gateway.audit.entry import Entry, Opening
 from gateway.canonical import Json, canonical
-from gateway.catalogue import Resource
-from gateway.errors import Denied, Refusal
+from gateway.catalogue import Names, Resource
+from gateway.errors import Code, Denied, Refusal
 from gateway.notices import Told
 from gateway.plan.planner import Plan
 from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Permit
-from gateway.problem import problem
 from gateway.records.query import Row
 
 # Bytes of a refused question that are kept as they are.
@@ -102,7 +104,7 @@ def permitted(permit: Permit) -> Mapping[str, Json]:
     }
 
 
-def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Entry:
+def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...], bytes_out: int) -> Entry:
     """Write down a refusal; of a hidden record and of a missing one alike."""
     facts = _facts(inquiry)
     facts |= {
@@ -114,18 +116,17 @@ def refused(inquiry: Inquiry, refusal: Refusal, reports: tuple[str, ...]) -> Ent
     decision = "deny" if isinstance(refusal, Denied) else "refuse"
     openings = tuple(
         Opening(each.kind, _bounded(each.value)) if each.kind == "question" else each
-        for each in _asked(inquiry, len(problem(refusal)))
+        for each in _asked(inquiry, bytes_out)
     )
     return Entry(action_of(inquiry.question), decision, refusal.code, inquiry.now, inquiry.subject, facts, openings)
 
 
 def receipt(
-    subject: Subject, circumstances: Circumstances, now: datetime, entry_id: str, answer: bytes | Refusal
+    subject: Subject, circumstances: Circumstances, now: datetime, entry_id: str, sent: bytes, code: Code | None = None
 ) -> Entry:
     """Write down that a client asked for the receipt of an entry, and whether it got it."""
-    sent = problem(answer) if isinstance(answer, Refusal) else answer
     openings = (*personal(subject, circumstances, len(sent)), Opening("question", {"receipt_of": _bounded(entry_id)}))
-    decision, outcome = ("refuse", answer.code) if isinstance(answer, Refusal) else ("permit", "disclosed")
+    decision, outcome = ("permit", "disclosed") if code is None else ("refuse", code)
     return Entry("receipt", decision, outcome, now, subject, {}, openings)
 
 
@@ -167,7 +168,7 @@ def _facts(inquiry: Inquiry) -> dict[str, Json]:
     # Words outside the vocabulary are the client's own text, and stay in the sealed part.
     if question.purpose in catalogue.purposes:
         facts["purpose"] = question.purpose
-    if not isinstance(question, Describe) and question.resource in catalogue.resources:
+    if isinstance(question, Search | Lookup) and question.resource in catalogue.resources:
         facts["resource"] = question.resource
     if isinstance(question, Search) and question.resource in catalogue.resources:
         facts |= _named(question, catalogue.resources[question.resource])
@@ -190,27 +191,33 @@ def _named(search: Search, resource: Resource) -> dict[str, Json]:
     """Tell by which fields a search filters and sorts, without the terms; what is no field is the client's own text."""
     known = {path for path, _ in resource.paths()}
     return {
-        "filtered": sorted(known.intersection(_fields(search.filter))) or None,
+        "filtered": sorted(known.intersection(_fields(search.filter, resource.names))) or None,
         "sorted_by": [key.field for key in search.sort if key.field in known] or None,
     }
 
 
-def _fields(asked: Filter | None) -> Iterator[str]:
+def _fields(asked: Filter | None, names: Names | None) -> Iterator[str]:
     match asked:
         case None:
             return
         case Compare(field=field):
             yield field
         case Not(part):
-            yield from _fields(part)
+            yield from _fields(part, names)
         case AllOf(parts) | AnyOf(parts):
             for part in parts:
-                yield from _fields(part)
+                yield from _fields(part, names)
+        case Related(relation, _, part):
+            yield from (f"{relation}.{name}" for name in _fields(part, names))
+        case Named() if names is not None:
+            yield from (names.family, names.given, *((names.born,) if asked.born is not None else ()))
+        case Named():
+            return
 
 
 def action_of(question: Question) -> str:
     """Name what a question asks for, as entries do."""
-    return "describe" if isinstance(question, Describe) else "read"
+    return "describe" if isinstance(question, Describe | Specify) else "read"
 
 
 def _told(question: Question) -> Json:
@@ -229,6 +236,8 @@ def _told(question: Question) -> Json:
             return {"resource": question.resource, "id": question.id}
         case Describe():
             return {}
+        case Specify():
+            return {"form": "openapi"}
 
 
 def _filter(asked: Filter) -> Json:
@@ -241,6 +250,11 @@ def _filter(asked: Filter) -> Json:
             return {"and": [_filter(part) for part in parts]}
         case AnyOf(parts):
             return {"or": [_filter(part) for part in parts]}
+        case Related(relation, quantifier, part):
+            return {relation: {quantifier.value: _filter(part)}}
+        case Named(family, given, born):
+            stated = {"family": family, "given": given, "born": born}
+            return {"named": {name: _operand(value) for name, value in stated.items() if value is not None}}
 
 
 def _bounded(asked: Json) -> Json:

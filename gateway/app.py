@@ -12,6 +12,7 @@ from flask import Flask
 from sqlalchemy.engine import Connection
 
 from gateway import keys as key_files
+from gateway import sandbox
 from gateway.accounting import Rehearsal
 from gateway.activation import approvers
 from gateway.activation.current import Clocks, Current, Watch
@@ -39,7 +40,7 @@ from gateway.notices import Notices
 from gateway.opaque import Cursors, Ids
 from gateway.policy.bundle import Bundle
 from gateway.policy.tables import Dialect
-from gateway.records import schema
+from gateway.records import invented, schema
 from gateway.records.query import Records
 from gateway.settings import Settings
 from gateway.store import Claim, Store
@@ -161,7 +162,8 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
 
     1. The store is of this version, keeps its promises, holds this log under these keys, and continues what is public.
     2. A bundle is in force, by statements that the registered approvers signed.
-    3. A resource of its catalogue, at least, fits the arrest database, which is opened for reading only.
+    3. A resource of its catalogue, at least, fits the arrest database, which is opened for reading only, and is
+       invented if this is a sandbox, and only then.
     """
     with ExitStack() as refused:
         telemetry = Telemetry()
@@ -179,7 +181,8 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         # 2. and 3.
         records = Records(settings.arrest_url, settings.query_timeout)
         refused.callback(records.engine.dispose)
-        fitting = schema.Fitting(records.engine, telemetry.resources_unfit, monotonic)
+        invented.check(records.engine, sandbox=settings.sandbox)
+        fitting = schema.Fitting(records.engine, telemetry.resources_unfit, monotonic, sandbox=settings.sandbox)
         policy = Current(
             Register(store, log, clock),
             partial(approvers.read, settings.approvers),
@@ -207,6 +210,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             ids=opened.ids,
             cursors=Cursors(keys.cursors),
             rehearsal=_rehearsal(settings, policy.last),
+            marked=sandbox.marked(settings.log_origin),
             clock=clock,
             telemetry=telemetry,
         )

@@ -12,7 +12,7 @@ from gateway.strict_yaml import FileError, Mapping, Place, Text, read
 
 MAX_RELATED = 500
 # Words that a question or an answer uses itself.
-RESERVED = frozenset({"and", "or", "not", "id", "source_defects", "redacted", "pointer"})
+RESERVED = frozenset({"and", "or", "not", "named", "id", "source_defects", "redacted", "pointer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,20 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
+class Names:
+    """The fields by which a person is searched for: two texts and a date of the record."""
+
+    family: str
+    given: str
+    born: str
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind of record that may be asked for; its days are those of the zone."""
+    """One kind of record that may be asked for; its days are those of the zone.
+
+    `names` is None where no person's names are kept.
+    """
 
     name: str
     zone: ZoneInfo
@@ -84,6 +96,7 @@ class Resource:
     joins: tuple[Join, ...]
     fields: dict[str, Field]
     relations: dict[str, Relation]
+    names: Names | None = None
 
     def paths(self) -> Iterator[tuple[str, Field]]:
         """Yield every field with its path: `name`, or `relation.name`."""
@@ -136,7 +149,7 @@ def load(content: bytes, name: str) -> Catalogue:
     zone = _zone(top.text("time_zone"))
     _refuse_taken(top)
     resources = {
-        name: _resource(name, spec.closed(required=_RESOURCE, optional=("joins", "relations")), classes, zone)
+        name: _resource(name, spec.closed(required=_RESOURCE, optional=("joins", "relations", "names")), classes, zone)
         for name, spec in top.mappings("resources")
     }
     return Catalogue(
@@ -192,7 +205,20 @@ def _resource(name: str, spec: Mapping, classes: dict[str, str], zone: ZoneInfo)
         relations={
             relation: _relation(relation, body, classes, fields) for relation, body in spec.mappings("relations")
         },
+        names=_names(spec.mapping("names"), fields) if "names" in spec.items else None,
     )
+
+
+def _names(spec: Mapping, fields: dict[str, Field]) -> Names:
+    spec.closed(required=("family", "given", "born"))
+
+    def field(part: str, kind: Kind) -> str:
+        text = spec.text(part)
+        if fields[text.one_of(tuple(fields))].domain.kind is not kind:
+            raise FileError(text.place, f"'{part}' must name a field of the type {kind}")
+        return text.value
+
+    return Names(field("family", Kind.TEXT), field("given", Kind.TEXT), field("born", Kind.DATE))
 
 
 def _other_fields(field: Field, body: Mapping, fields: dict[str, Field]) -> None:

@@ -4,7 +4,6 @@ A `Disclosure` or a `LoggedRefusal` can't be built without the `LoggedEntry` tha
 they are built here alone.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +19,7 @@ from gateway.access import (
     Lookup,
     Question,
     Search,
+    Specify,
     Subject,
 )
 from gateway.accounting import Found, Inquiry, Rehearsal
@@ -32,27 +32,26 @@ from gateway.audit.publishing import Publishing
 from gateway.audit.receipts import Receipts
 from gateway.canonical import Json
 from gateway.catalogue import Resource
-from gateway.domains import TEXTUAL
 from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, Unavailable
 from gateway.instruments import Instruments
 from gateway.notices import Told
-from gateway.opaque import Cursor, Cursors, Holder, Ids
-from gateway.plan.planner import Plan, Planner, Position
+from gateway.opaque import Cursors, Holder, Ids
+from gateway.openapi.document import specify
+from gateway.paging import Paging
+from gateway.plan.planner import Planner
 from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Deny, Permit
 from gateway.policy.decide import decide
 from gateway.policy.tables import Dialect
-from gateway.policy.view import Standing, View
+from gateway.policy.view import View
 from gateway.problem import problem
-from gateway.records.query import Records, Row
+from gateway.records.query import Records
 from gateway.records.schema import Fitting
 from gateway.rendering import Page, Policy, Renderer
+from gateway.sandbox import Marked
 from gateway.telemetry import Telemetry
 
 Clock = Callable[[], datetime]
-
-# Bytes that a cursor needs beside its sort values: the bundle's digest, the key, JSON's own.
-_CURSOR_ROOM = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +72,10 @@ class LoggedReceipt:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRefusal:
-    """A refusal that may be sent, and the entry that tells of it."""
+    """A refusal that may be sent, its body, and the entry that tells of it."""
 
     refusal: Refusal
+    body: bytes
     entry: LoggedEntry
 
 
@@ -101,6 +101,7 @@ class Custodian:
         ids: Ids,
         cursors: Cursors,
         rehearsal: Rehearsal,
+        marked: Marked,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
@@ -117,6 +118,7 @@ class Custodian:
         self._ids = ids
         self._cursors = cursors
         self._rehearsal = rehearsal
+        self._marked = marked
         self._clock = clock
         self._telemetry = telemetry
 
@@ -132,6 +134,7 @@ class Custodian:
         inquiry = Inquiry(question, subject, circumstances, bundle, now, self._moment(now, bundle), self._rehearsal)
         try:
             found = self._find(inquiry)
+            found = replace(found, body=self._marked(found.body))
             self._report_defects(found)
             charge = self._charge(inquiry, found)
             entry = accounting.disclosed(inquiry, found)
@@ -148,8 +151,9 @@ class Custodian:
             self._publishing.check()
             text = self._receipts.of(entry_id, subject.client).encode()
         except Refusal as refusal:
-            told = accounting.receipt(subject, circumstances, now, entry_id, refusal)
-            return LoggedRefusal(refusal, self._log.append(told))
+            body = self._marked(problem(refusal))
+            told = accounting.receipt(subject, circumstances, now, entry_id, body, refusal.code)
+            return LoggedRefusal(refusal, body, self._log.append(told))
         return LoggedReceipt(text, self._log.append(accounting.receipt(subject, circumstances, now, entry_id, text)))
 
     def serve(self, action: str, ask: Callable[[str], Told], subject: Subject, circumstances: Circumstances) -> Answer:
@@ -157,6 +161,7 @@ class Custodian:
         try:
             self._publishing.check()
             told = ask(subject.client)
+            told = replace(told, body=self._marked(told.body))
             entry = accounting.served(action, subject, circumstances, self._clock(), told)
             return Disclosure(told.body, self._log.append(entry, told.also))
         except Refusal as refusal:
@@ -175,23 +180,23 @@ class Custodian:
         # A word outside the vocabulary is the client's own text, and has no place in the leaf.
         known = purpose if purpose in self._policy.last.catalogue.purposes else None
         facts: dict[str, Json] = {"purpose": known}
-        openings = accounting.personal(subject, circumstances, len(problem(refusal)))
+        openings = accounting.personal(subject, circumstances, len(body := self._marked(problem(refusal))))
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, facts, openings)
-        return LoggedRefusal(refusal, self._log.append(entry))
+        return LoggedRefusal(refusal, body, self._log.append(entry))
 
     def refuse_unknown(self, refusal: Refusal, circumstances: Circumstances, *, action: str) -> LoggedRefusal:
         """Refuse whoever is not known, or comes too often: counted with others of its kind and key."""
-        openings = (accounting.how(circumstances, len(problem(refusal))),)
+        openings = (accounting.how(circumstances, len(body := self._marked(problem(refusal)))),)
         entry = Entry(action, "refuse", refusal.code, self._clock(), None, {}, openings)
-        return LoggedRefusal(refusal, self._aggregate.add(entry, circumstances.source))
+        return LoggedRefusal(refusal, body, self._aggregate.add(entry, circumstances.source))
 
     def refuse_counted(
         self, refusal: Refusal, subject: Subject, circumstances: Circumstances, *, action: str
     ) -> LoggedRefusal:
         """Refuse a known client that comes too often, or is suspended."""
-        openings = accounting.personal(subject, circumstances, len(problem(refusal)))
+        openings = accounting.personal(subject, circumstances, len(body := self._marked(problem(refusal))))
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, {}, openings)
-        return LoggedRefusal(refusal, self._aggregate.add(entry, subject.client))
+        return LoggedRefusal(refusal, body, self._aggregate.add(entry, subject.client))
 
     def note(self, action: str, subject: Subject, circumstances: Circumstances, bytes_out: int) -> LoggedEntry:
         """Write down what a client did that disclosed no record, such as getting a token."""
@@ -217,7 +222,7 @@ class Custodian:
         if question.purpose not in bundle.catalogue.purposes:
             known = ", ".join(bundle.catalogue.purposes)
             raise Malformed(Code.PURPOSE_UNKNOWN, f"Access-Purpose must be one of {known}.")
-        if isinstance(question, Describe):
+        if isinstance(question, Describe | Specify):
             return self._describe(inquiry)
         resource = bundle.catalogue.resources.get(question.resource)
         if resource is None:
@@ -262,7 +267,8 @@ class Custodian:
         rules = {rule for permit in permits for rule in permit.rules}
         notices = dict.fromkeys(notice for permit in permits for notice in permit.notices)
         policy = self._stands_on(inquiry, tuple(sorted(rules)), tuple(notices))
-        return Found(rendering.describe(decided, inquiry.question.purpose, policy), (), None, None, None)
+        write = specify if isinstance(inquiry.question, Specify) else rendering.describe
+        return Found(write(decided, inquiry.question.purpose, policy), (), None, None, None)
 
     def _search(
         self,
@@ -274,12 +280,12 @@ class Custodian:
         covering: tuple[Instrument, ...],
         policy: Policy,
     ) -> Found:
-        after = None if search.cursor is None else self._resume(inquiry, search.cursor, _bound(inquiry, search))
-        plan = planner.search(permit.view, search, covering, after)
+        paging = Paging(self._cursors, inquiry.subject.client, inquiry.bundle.digest, search)
+        plan = planner.search(permit.view, search, covering, paging.start())
         rows = self._records.query(plan)
         page = rows[: plan.limit]
         follows = len(rows) > plan.limit
-        cursor = self._cursor(inquiry, search, page[-1], plan, permit, resource) if follows else None
+        cursor = paging.after(page[-1], plan.sort, permit.view, resource) if follows else None
         renderer = Renderer(self._ids, resource, inquiry.subject.client, search.purpose)
         body = renderer.search(Page(page, plan.fields, cursor), permit, policy)
         return Found(body, page, permit, plan, resource)
@@ -312,29 +318,6 @@ class Custodian:
         as_of = " ".join(["rehearsal", *rehearsed]) if rehearsed else None
         return Policy(inquiry.bundle.digest, rules, notices, as_of)
 
-    def _resume(self, inquiry: Inquiry, text: str, bound: tuple[str, ...]) -> Position:
-        cursor = self._cursors.open(text, bound)
-        if cursor.bundle != inquiry.bundle.digest:
-            raise Malformed(Code.CURSOR_STALE, "Ask again from the first page.")
-        return Position(cursor.values, cursor.key)
-
-    def _cursor(
-        self,
-        inquiry: Inquiry,
-        search: Search,
-        row: Row,
-        plan: Plan,
-        permit: Permit,
-        resource: Resource,
-    ) -> str:
-        values = tuple(row.compared[path] for path in plan.sort)
-        room = _CURSOR_ROOM
-        for path in plan.sort:
-            domain = permit.view.domain(resource, path)
-            # JSON writes a character in at most six bytes; dates, times and numbers need at most forty.
-            room += 6 * domain.most + 10 if domain and domain.kind in TEXTUAL else 40
-        return self._cursors.seal(Cursor(inquiry.bundle.digest, row.key, values), _bound(inquiry, search), room)
-
     # --- writing down -------------------------------------------------------------------------------------------
 
     def _charge(self, inquiry: Inquiry, found: Found) -> limits.Charge | None:
@@ -347,7 +330,7 @@ class Custodian:
         view, resource = found.permit.view, found.resource
         marks = []
         for row in found.rows:
-            by_person = any(_is_seen(path, row, view) for path in resource.person_paths())
+            by_person = any(view.shows(path, row.states) for path in resource.person_paths())
             counted = person(row.person) if by_person else record(resource.name, row.key)
             marks.append(self._openings.index_of(counted).hex())
         day = inquiry.now.astimezone(inquiry.bundle.catalogue.time_zone).date()
@@ -360,13 +343,14 @@ class Custodian:
                 self._telemetry.defect(path)
 
     def _refuse(self, inquiry: Inquiry, refusal: Refusal) -> LoggedRefusal:
-        entry = accounting.refused(inquiry, refusal, self._reports(inquiry))
-        return LoggedRefusal(refusal, self._log.append(entry))
+        body = self._marked(problem(refusal))
+        entry = accounting.refused(inquiry, refusal, self._reports(inquiry), len(body))
+        return LoggedRefusal(refusal, body, self._log.append(entry))
 
     def _reports(self, inquiry: Inquiry) -> tuple[str, ...]:
         """Return the tags of an inquiry: a report may be owed for the request, whatever comes of it."""
         question, catalogue = inquiry.question, inquiry.bundle.catalogue
-        if isinstance(question, Describe) or question.purpose not in catalogue.purposes:
+        if isinstance(question, Describe | Specify) or question.purpose not in catalogue.purposes:
             return ()
         resource = catalogue.resources.get(question.resource)
         return () if resource is None else self._decide(inquiry, resource).reports
@@ -375,23 +359,6 @@ class Custodian:
 @lru_cache(maxsize=512)
 def _needs_instruments(view: View) -> bool:
     return view.needs_instruments()
-
-
-def _is_seen(path: str, row: Row, view: View) -> bool:
-    """Whether a record shows a field, in whatever form."""
-    if path not in row.states:
-        return path in view.cells
-    return view.cells[path].steps[row.states[path]].outcome.standing is not Standing.WITHHELD
-
-
-def _bound(inquiry: Inquiry, search: Search) -> tuple[str, ...]:
-    return inquiry.subject.client, search.purpose, search.resource, _query_digest(search)
-
-
-def _query_digest(search: Search) -> str:
-    """Digest what a cursor belongs to: the query, without the cursor and the page's size."""
-    asked = replace(search, cursor=None, limit=0, case=None)
-    return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @lru_cache(maxsize=64)

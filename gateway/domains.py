@@ -89,9 +89,20 @@ YEARS = Domain(Kind.INTEGER, low=DATES[0].year, high=DATES[1].year)
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
-# Python's readers take all of ISO 8601: weeks, days of the year, times without seconds.
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
+# The calendar's days, whole years of `DATES`, and the moments of whole years of `MOMENTS`. Python's readers take all of
+# ISO 8601 and more; clients are told these very patterns. The first and the last day end where UTC's do.
+_LEAP = "(?:19|21)(?:0[48]|[2468][048]|[13579][26])|20(?:[02468][048]|[13579][26])"
+_LONG, _SHORT = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])", "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+_DAY = f"(?:{_LONG}|{_SHORT}|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+DATE = f"(?:(?:18[5-9][0-9]|19[0-9]{{2}}|2[01][0-9]{{2}})-{_DAY}|(?:18(?:5[26]|[68][048]|[79][26])|{_LEAP})-02-29)"
+_TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+MOMENT = (
+    "(?!1900-01-01T[^Z]*\\+|2199-12-31T[^Z]*-)"
+    f"(?:(?:19[0-9]{{2}}|2[01][0-9]{{2}})-{_DAY}|(?:{_LEAP})-02-29)"
+    f"T{_TIME}:[0-5][0-9](?:\\.[0-9]{{1,9}})?(?:Z|[+-]{_TIME})"
+)
+_DATE = re.compile(DATE)
+_MOMENT = re.compile(MOMENT)
 
 
 def storable(value: str) -> bool:
@@ -100,21 +111,12 @@ def storable(value: str) -> bool:
 
 
 def _date(value: str) -> date:
-    try:
-        parsed = date.fromisoformat(value) if _DATE.fullmatch(value) else None
-    except ValueError:
-        parsed = None
-    if parsed is None or not DATES[0] <= parsed <= DATES[1]:
+    if not _DATE.fullmatch(value):
         raise OutOfDomainError(f"expected {Domain(Kind.DATE).describe()}")
-    return parsed
+    return date.fromisoformat(value)
 
 
 def _moment(value: str) -> datetime:
-    try:
-        parsed = datetime.fromisoformat(value) if _MOMENT.fullmatch(value) else None
-        moment = None if parsed is None or parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError):
-        moment = None
-    if moment is None or not MOMENTS[0] <= moment <= MOMENTS[1]:
+    if not _MOMENT.fullmatch(value):
         raise OutOfDomainError(f"expected {Domain(Kind.TIMESTAMP).describe()}")
-    return moment
+    return datetime.fromisoformat(value).astimezone(UTC)

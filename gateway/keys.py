@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gateway import sandbox
 from gateway.canonical import canonical
 from gateway.errors import ConfigurationError
 
@@ -47,11 +48,12 @@ _PKCS8 = serialization.PrivateFormat.PKCS8
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """One key: its file is named after its use and number."""
+    """One key: its file is named after its use and number, and says in front if it is a sandbox's."""
 
     use: str
     number: int
     key: AnyKey = field(repr=False)
+    sandbox: bool = field(default=False, repr=False)
 
     @property
     def id(self) -> str:
@@ -93,24 +95,25 @@ class Keys:
     writing: Mapping[str, KeyFile]
 
 
-def create(directory: Path, passphrase: Path) -> None:
+def create(directory: Path, passphrase: Path, *, in_sandbox: bool = False) -> None:
     """Make the first key of each use that has none."""
     secret = _passphrase(passphrase)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for use in USES:
         if not any(directory.glob(f"{use}-*.pem")):
-            _make(directory, secret, use, 1)
+            _make(directory, secret, KeyFile(use, 1, _generated(use), in_sandbox))
 
 
-def make(directory: Path, passphrase: Path, use: str, number: int) -> KeyFile | None:
+def make(directory: Path, passphrase: Path, use: str, number: int, *, in_sandbox: bool = False) -> KeyFile | None:
     """Make the key of a use with this number, or None where its file exists."""
-    return _make(directory, _passphrase(passphrase), use, number)
+    made = KeyFile(use, number, _generated(use), in_sandbox)
+    return made if _make(directory, _passphrase(passphrase), made) else None
 
 
-def _make(directory: Path, secret: bytes, use: str, number: int) -> KeyFile | None:
-    made = KeyFile(use, number, _generated(use))
+def _make(directory: Path, secret: bytes, made: KeyFile) -> bool:
     content = made.key.private_bytes(_PEM, _PKCS8, serialization.BestAvailableEncryption(secret))
-    return made if _write(file_of(directory, use, number), content) else None
+    head = sandbox.KEY_FILE if made.sandbox else b""
+    return _write(file_of(directory, made.use, made.number), head + content)
 
 
 def file_of(directory: Path, use: str, number: int) -> Path:
@@ -161,10 +164,10 @@ def found(directory: Path, passphrase: Path) -> tuple[KeyFile, ...]:
         use, number = named[1], int(named[2])
         if number > NUMBERS.get(use, MOST):
             raise ConfigurationError(f"{path}: a key of '{use}' has a number up to {NUMBERS[use]}")
-        key = _decrypted(path, secret)
+        key, in_sandbox = _decrypted(path, secret)
         if not isinstance(key, SIGNING.get(use, x25519.X25519PrivateKey)):
             raise ConfigurationError(f"{path} is not a key of the kind that its use needs")
-        files.append(KeyFile(use, number, key))
+        files.append(KeyFile(use, number, key, in_sandbox))
     return tuple(sorted(files, key=lambda file: (USES.index(file.use), file.number)))
 
 
@@ -239,8 +242,10 @@ def open_to_others(status: os.stat_result) -> bool:
     return bool(status.st_mode & rights)
 
 
-def _decrypted(path: Path, secret: bytes) -> AnyKey:
-    content = _read(path)
+def _decrypted(path: Path, secret: bytes) -> tuple[AnyKey, bool]:
+    """Return a key, and whether its file says that it is a sandbox's."""
+    written = _read(path)
+    content = written.removeprefix(sandbox.KEY_FILE)
     if not content.startswith(_ENCRYPTED):
         raise ConfigurationError(f"{path} is not encrypted, or no key: it must be PKCS#8, encrypted ({PASSPHRASE})")
     try:
@@ -249,7 +254,7 @@ def _decrypted(path: Path, secret: bytes) -> AnyKey:
         raise ConfigurationError(f"{path} is damaged, or not encrypted under the passphrase of {PASSPHRASE}") from None
     if not isinstance(key, AnyKey):
         raise ConfigurationError(f"{path} is not a key that the gateway can use")
-    return key
+    return key, written != content
 
 
 def _write(path: Path, content: bytes) -> bool:

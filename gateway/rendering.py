@@ -11,7 +11,7 @@ from gateway.catalogue import Resource
 from gateway.domains import Kind, Scalar
 from gateway.errors import Reason
 from gateway.opaque import Holder, Ids
-from gateway.plan.shape import operators, related_paths, scalar_paths
+from gateway.plan.shape import name_parts, operators, related_paths, scalar_paths
 from gateway.policy.compose import Deny, Permit
 from gateway.policy.view import Standing, View
 from gateway.records.query import Row
@@ -50,10 +50,11 @@ class Renderer:
 
     def search(self, page: Page, permit: Permit, policy: Policy) -> bytes:
         """Render a page."""
+        related = self._related(page.fields, permit.view)
         return _ENCODER.encode(
             {
                 "resource": self._resource.name,
-                "records": [self._of(row, page.fields, permit.view) for row in page.rows],
+                "records": [self._of(row, page.fields, related, permit.view) for row in page.rows],
                 "next": page.next,
                 "view": _view(self._resource, permit.view),
                 "policy": policy,
@@ -65,13 +66,22 @@ class Renderer:
         return _ENCODER.encode(
             {
                 "resource": self._resource.name,
-                "record": self._of(row, fields, permit.view),
+                "record": self._of(row, fields, self._related(fields, permit.view), permit.view),
                 "view": _view(self._resource, permit.view),
                 "policy": policy,
             }
         )
 
-    def _of(self, row: Row, fields: tuple[str, ...], view: View) -> dict[str, Any]:
+    def _related(self, fields: tuple[str, ...], view: View) -> dict[str, dict[str, str]]:
+        """Return which fields of which relations to many were asked for, as a whole or one by one, with their paths."""
+        every = related_paths(self._resource, view)
+        paths = {relation: {name: f"{relation}.{name}" for name in names} for relation, names in every.items()}
+        return {
+            relation: {name: path for name, path in named.items() if relation in fields or path in fields}
+            for relation, named in paths.items()
+        }
+
+    def _of(self, row: Row, fields: tuple[str, ...], related: dict[str, dict[str, str]], view: View) -> dict[str, Any]:
         """Render a record: null is null; what is withheld is not there.
 
         What is withheld from every record is named in the answer's `view`; what depends on the record, in its own
@@ -81,17 +91,17 @@ class Renderer:
         outcomes = {path: view.cells[path].steps[number].outcome for path, number in row.states.items()}
         withheld = {path for path, outcome in outcomes.items() if outcome.standing is Standing.WITHHELD}
         for path, relation, name, is_key in _layout_of(self._keys, fields):
-            if path in row.related:
-                self._put_related(record, path, row, withheld, view)
-            elif path in withheld:
+            if path in withheld or path in row.related or relation in row.related:
                 continue
-            elif not relation:
+            if not relation:
                 value = self._told(path, row.cells[path], row, view)
                 record[name] = self._ids.conceal(value, self._person) if is_key and isinstance(value, int) else value
             elif row.present[relation]:
                 record.setdefault(relation, {})[name] = self._told(path, row.cells[path], row, view)
             else:
                 record[relation] = None
+        for relation in row.related:
+            self._put_related(record, relation, related[relation], row, withheld, view)
         redacted = {path: o.reason.rule for path, o in outcomes.items() if o.standing is not Standing.SHOWN}
         if redacted:
             record["redacted"] = redacted
@@ -103,10 +113,11 @@ class Renderer:
             record["source_defects"] = defects
         return record
 
-    def _put_related(self, record: dict[str, Any], relation: str, row: Row, withheld: set[str], view: View) -> None:
+    def _put_related(
+        self, record: dict[str, Any], relation: str, paths: dict[str, str], row: Row, withheld: set[str], view: View
+    ) -> None:
         """Put the related rows into a record, unless every field is withheld: how many there are is not told then."""
         rows = row.related[relation]
-        paths = {name: f"{relation}.{name}" for name in related_paths(self._resource, view)[relation]}
         shown = {name: path for name, path in paths.items() if path not in withheld}
         if not shown:
             return
@@ -191,18 +202,22 @@ def _described(resource: Resource, decision: Permit | Deny) -> dict[str, Any]:
             "reasons": reasons,
         }
     view = decision.view
-    fields = {}
-    for path in scalar_paths(resource, view):
-        domain = view.domain(resource, path)
-        if domain is not None:
-            fields[path] = {"values": domain.describe(), "operators": sorted(operators(domain))}
-            mask = view.cells[path].mask
-            if mask is not None:
-                fields[path]["form"] = mask.name
     return {
         "resource": resource.name,
         "decision": "permit",
-        "fields": fields,
-        "related": related_paths(resource, view),
+        "fields": {path: _asked_by(resource, view, path) for path in scalar_paths(resource, view)},
+        "related": {
+            relation: {name: _asked_by(resource, view, f"{relation}.{name}") for name in names}
+            for relation, names in related_paths(resource, view).items()
+        },
+        "named": sorted(name_parts(resource, view)),
         "view": _view(resource, view),
     }
+
+
+def _asked_by(resource: Resource, view: View, path: str) -> dict[str, Any]:
+    """Say which values a field of the view has, in which form, and how they can be compared."""
+    cell = view.cells[path]
+    domain = resource.field(path).domain if cell.mask is None else cell.mask.domain(resource)
+    form = {} if cell.mask is None else {"form": cell.mask.name}
+    return {"values": domain.describe(), "operators": sorted(operators(domain))} | form

@@ -11,9 +11,11 @@ from limits import parse_many
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway import sandbox as marks
 from gateway.errors import ConfigurationError
 
 PREFIX = "GATEWAY_"
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 
 class Settings(BaseSettings):
@@ -41,9 +43,13 @@ class Settings(BaseSettings):
     client_limit: Annotated[str, Field(description="requests of one client")] = "300/minute"
     trusted_proxies: Annotated[int, Field(ge=0, le=3, description="proxies in front that set X-Forwarded-For")] = 0
     query_timeout: Annotated[int, Field(ge=1, le=60, description="seconds that a query may take")] = 5
+    answer_grid: Annotated[
+        int, Field(ge=0, le=1000, description="milliseconds between moments of answers; 0 for none")
+    ] = 0
     alert_webhook: Annotated[str, Field(description="the URL that alerts are posted to; none if empty")] = ""
     alert_secret: Annotated[Path | None, Field(description="the file of the bearer token for it")] = None
     siem: Annotated[str, Field(description="where leaves go: file:///PATH or syslog://HOST:PORT; none if empty")] = ""
+    sandbox: Annotated[bool, Field(description="a gateway over invented records, which says so everywhere")] = False
     rehearsal_day: Annotated[date | None, Field(description="answer as of this day; invented data only")] = None
     rehearsal_with: Annotated[str, Field(description="proposed policies to apply, parted by commas")] = ""
 
@@ -77,7 +83,7 @@ class Settings(BaseSettings):
         if value is None:
             return None
         parts = urlsplit(value)
-        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        local = parts.scheme == "http" and parts.hostname in _THIS_MACHINE
         plain = parts.hostname and not parts.username and not parts.query and not parts.fragment
         if not plain or not (local or parts.scheme == "https"):
             raise ValueError("must be an https URL, or http on this machine, without query and fragment")
@@ -87,7 +93,7 @@ class Settings(BaseSettings):
     @classmethod
     def _webhook(cls, value: str) -> str:
         parts = urlsplit(value)
-        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        local = parts.scheme == "http" and parts.hostname in _THIS_MACHINE
         plain = parts.hostname and not parts.username and not parts.fragment and (parts.port is None or parts.port > 0)
         if value and not (plain and (local or parts.scheme == "https") and value.isascii() and " " not in value):
             raise ValueError("must be an https URL, or http on this machine")
@@ -144,6 +150,23 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _named_for_what_it_is(self) -> Self:
+        """A name begins with the mark in a sandbox, and nowhere else; addresses of this machine have none to mark."""
+        names = {"LOG_ORIGIN": self.log_origin, "ISSUER": _host(self.issuer), "AUDIENCE": _host(self.audience)}
+        wrong = [
+            PREFIX + variable
+            for variable, name in names.items()
+            if name is not None and marks.named(name) is not self.sandbox
+        ]
+        if wrong:
+            is_one = "begin with" if self.sandbox else "not begin with"
+            raise ValueError(
+                f"{PREFIX}SANDBOX is {str(self.sandbox).lower()}, so the names in {', '.join(wrong)} must {is_one} "
+                f"'{marks.PREFIX}'"
+            )
+        return self
+
     @property
     def resource_server(self) -> str:
         """The audience of access tokens."""
@@ -168,6 +191,11 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     if wrong:
         raise ConfigurationError(f"the settings are wrong: {'; '.join(wrong)}")
     return settings
+
+
+def _host(url: str | None) -> str | None:
+    host = None if url is None else urlsplit(url).hostname
+    return None if host in _THIS_MACHINE else host
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

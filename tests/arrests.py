@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from gateway.records import invented
 from gateway.seed import schema, seed
 from tests.world import CANARY
 
@@ -13,13 +14,22 @@ FIRST_CANARY = 9_000_000
 
 
 def build(url: str) -> None:
-    """Seed a database, and add expunged arrests whose every text is a canary."""
+    """Seed a database that stands for a real one, and add expunged arrests whose every text is a canary."""
     seed(url, year=2014, arrests=ARRESTS, seed=7)
+    stand_for_real(url)
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         for number in range(5):
             for table, row in canaries(FIRST_CANARY + number):
                 connection.execute(table.insert(), row)
+    engine.dispose()
+
+
+def stand_for_real(url: str) -> None:
+    """Take the mark from a database that was invented, so that a gateway which is no sandbox can be tested over it."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        invented.TABLE.drop(connection)
     engine.dispose()
 
 

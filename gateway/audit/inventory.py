@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from gateway import keys as key_files
-from gateway import tables
+from gateway import sandbox, tables
 from gateway.audit.checkpoint import Verifier
 from gateway.canonical import Json
 from gateway.errors import ConfigurationError
@@ -75,7 +75,7 @@ class Inventory:
         """Read the keys that are not retired; refuse unless each file is the recorded one, and none is missing.
 
         1. The log has this name: its keys were recorded under it.
-        2. Keys were recorded.
+        2. Keys were recorded; none is a sandbox's in a real log, or a real one in a sandbox's.
         3. Each recorded key is there, and is the one that was recorded; a retired one is gone.
         4. No key is there without a record: it would sign its own way in.
         """
@@ -100,7 +100,7 @@ class Inventory:
         if number > NUMBERS.get(use, MOST):
             raise ConfigurationError(f"the keys '{use}' have no number left: {NUMBERS[use]} is the last")
         self._check_writable()
-        made = key_files.make(self.directory, self.passphrase, use, number)
+        made = key_files.make(self.directory, self.passphrase, use, number, in_sandbox=self._in_sandbox)
         if made is None:
             raise ConfigurationError(f"another rotation of '{use}' is under way; see 'gateway keys list'")
         return recorded, made
@@ -118,8 +118,8 @@ class Inventory:
                 raise ConfigurationError(
                     "the log has entries and no record of its keys: the store was changed, or restored in part"
                 )
-        key_files.create(self.directory, self.passphrase)
-        files = key_files.found(self.directory, self.passphrase)
+        key_files.create(self.directory, self.passphrase, in_sandbox=self._in_sandbox)
+        files = self._found()
         key_files.rings(files, self.directory)
         return files
 
@@ -136,7 +136,7 @@ class Inventory:
         if not known:
             raise ConfigurationError("the store has no record of the log's keys; was 'gateway init' run?")
         # 3.
-        files = {(file.use, file.number): file for file in key_files.found(self.directory, self.passphrase)}
+        files = {(file.use, file.number): file for file in self._found()}
         for key in known:
             self._hold(key, files.get((key.use, key.number)))
         return known, files
@@ -158,6 +158,22 @@ class Inventory:
                 )
             case _:
                 pass
+
+    @property
+    def _in_sandbox(self) -> bool:
+        return sandbox.named(self.origin)
+
+    def _found(self) -> tuple[KeyFile, ...]:
+        """Read the files; a key that served a real log and a sandbox's would make tokens and ids that both take."""
+        files = key_files.found(self.directory, self.passphrase)
+        for file in files:
+            if file.sandbox is not self._in_sandbox:
+                what, which = ("the key of a sandbox", "is none") if file.sandbox else ("no key of a sandbox", "is one")
+                raise ConfigurationError(
+                    f"{self._path(file.use, file.number)} is {what}, and this gateway {which}: GATEWAY_KEYS must name "
+                    "a directory of its own"
+                )
+        return files
 
     def _path(self, use: str, number: int) -> Path:
         return key_files.file_of(self.directory, use, number)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
-from gateway import tables
+from gateway import sandbox, tables
 from gateway.audit import appending, waiting
 from gateway.audit.appending import Appender, Charge, Written
 from gateway.audit.checkpoint import Checkpoint, CheckpointError
@@ -77,6 +77,7 @@ class Log:
         self._promises = Promises(origin, signing.promises)
         self._openings = openings
         self._appender = Appender(store)
+        self._in_sandbox = sandbox.named(origin)
         self._delay = delay
         # Until then, every entry had its place in the tree.
         self._complete_until = time.time()
@@ -89,7 +90,7 @@ class Log:
         A crash before the commit leaves nothing, and nothing was answered. A crash after it leaves an entry for an
         answer that was not sent: the log may say too much, never too little.
         """
-        written = self._written(seal(entry, new_id()))
+        written = self._written(seal(self._marked(entry), new_id()))
         with self._failing():
             if also is None:
                 self._appender.append(written)
@@ -103,7 +104,7 @@ class Log:
         Where the day holds all marks already, which no one takes back without putting another in its place, the entry
         is all that there is to write.
         """
-        written = self._written(seal(entry, new_id()))
+        written = self._written(seal(self._marked(entry), new_id()))
         with self._failing():
             if self._store.sqlite or not self._appender.append(written, charge):
                 self._write(written, charge.settle)
@@ -136,8 +137,12 @@ class Log:
         identifier = new_id()
         with self._store.transaction() as connection:
             entry, result = deed(connection, identifier)
-            appending.insert(connection, self._written(seal(entry, identifier)))
+            appending.insert(connection, self._written(seal(self._marked(entry), identifier)))
         return result
+
+    def _marked(self, entry: Entry) -> Entry:
+        """Let each leaf of a sandbox say what it is of: it may be read apart from its log."""
+        return replace(entry, facts={**entry.facts, **sandbox.FACTS}) if self._in_sandbox else entry
 
     def _written(self, sealed: SealedEntry) -> Written:
         """Seal an entry's openings, before any transaction: on SQLite one keeps all other writers out."""

@@ -37,6 +37,7 @@ _COMMON = {
     "commitments",
     "bundle",
     "rules",
+    "sandbox",
     *_ALSO,
 }
 
@@ -125,6 +126,8 @@ def _asked(leaf: dict[str, Any], bundle: Bundle | None, parts: Sequence[Part]) -
     if leaf["action"] == "read" and "resource" in leaf:
         filtered, by = ", ".join(leaf.get("filtered", ())), ", ".join(leaf.get("sorted_by", ()))
         yield f"Filtered by: {filtered or 'no field of the catalogue'}; sorted by: {by or 'no field'}."
+    if "sandbox" in leaf:
+        yield "It is of a sandbox: every record is invented."
     for name in ("certified", "with", "rehearsal", "further"):
         if name in leaf:
             yield f"{_ALSO[name]}: {leaf[name] if isinstance(leaf[name], str | int) else ', '.join(leaf[name])}."

@@ -1,5 +1,5 @@
 """Plans: from a permit and a question to one SELECT over the view that the permit gives.
 
-`shape` reads what a question asks of a view, `statement` compiles it, `planner` keeps what was compiled
-and binds values.
+`shape` is what can be asked of a view, `reader` reads a filter into it, `statement` compiles it, `planner` keeps what
+was compiled and binds values.
 """

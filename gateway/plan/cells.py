@@ -33,13 +33,22 @@ def shown_domain(resource: Resource, view: View, path: str) -> Domain:
 
 
 def rows_of(view: View, compiler: Compiler) -> Bool:
-    """Write the condition of a view's rows."""
-    return sa.and_(compiler.is_true(view.rows), *(compiler.is_false(denial) for denial in view.denials))
+    """Write the condition of a view's rows; what has no key that could be told is part of no view."""
+    return sa.and_(
+        compiler.source.named(), compiler.is_true(view.rows), *(compiler.is_false(denial) for denial in view.denials)
+    )
 
 
-def cells_of(resource: Resource, dialect: Dialect, view: View, paths: Iterable[str]) -> "Cells":
-    """Prepare the rows of a view and its cells at some paths, over a source of their own."""
-    compiler = Compiler(resource, resource_source(resource, dialect), Bindings({}))
+def cells_of(
+    resource: Resource,
+    dialect: Dialect,
+    view: View,
+    paths: Iterable[str],
+    bindings: Bindings,
+    among: sa.FromClause | None = None,
+) -> "Cells":
+    """Prepare a view's cells at some paths over a source of their own: of all rows, or of those that `among` names."""
+    compiler = Compiler(resource, resource_source(resource, dialect, among), bindings)
     return Cells(resource, view, compiler, judge(view, paths, compiler))
 
 
@@ -114,6 +123,12 @@ class Cells:
             return form, sound
         return self._mixed(cell, state, shown, form), _where(state, cell, sound)
 
+    def compared_related(self, path: str, guarded: Guarded, state: Value | None) -> Value:
+        """Write what is compared of a field of related rows; `state` is that of the record."""
+        cell = self.view.cells[path]
+        value = guarded.value() if cell.mask is None else self._masked(cell, guarded)
+        return value if state is None else _where(state, cell, value)
+
     def _mixed(self, cell: Cell, state: Value, shown: Value, form: Value) -> Value:
         """Choose by row; JSON holds a value and its form in one place, whatever their kinds."""
         if cell.mask is None:
@@ -156,10 +171,18 @@ def _by_standing(state: Value, cell: Cell, values: Mapping[Standing, Value]) -> 
     return sa.case(*((state == number(n), values[standing]) for n, standing in standings if standing in values))
 
 
+def seen_in(state: Value, cell: Cell) -> Bool:
+    """Write where a record shows a cell in some form."""
+    return _is_one_of(state, (n for n, step in enumerate(cell.steps) if step.outcome.standing is not Standing.WITHHELD))
+
+
 def _where(state: Value, cell: Cell, value: Value) -> Value:
-    seen = [n for n, step in enumerate(cell.steps) if step.outcome.standing is not Standing.WITHHELD]
-    return _in(state, seen, value)
+    return sa.case((seen_in(state, cell), value))
 
 
 def _in(state: Value, numbers: Iterable[int], value: Value) -> Value:
-    return sa.case((state.in_([number(n) for n in sorted(numbers)]), value))
+    return sa.case((_is_one_of(state, numbers), value))
+
+
+def _is_one_of(state: Value, numbers: Iterable[int]) -> Bool:
+    return state.in_([number(n) for n in sorted(numbers)])

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from gateway.domains import Kind
+from gateway.plan.folding import folded
 from gateway.plan.shape import Test
 from gateway.policy.tables import Bool, Dialect, Value, is_one_of, ordered, parameter
 
@@ -30,6 +31,14 @@ def compare(test: Test, column: Value, kind: Kind, dialect: Dialect) -> Bool:
         case "in":
             return is_one_of(column, f"value_{test.values[0]}", kind, dialect)
         case "prefix":
-            return sa.and_(in_order >= bound[0], in_order < bound[1])
+            return _between(in_order, bound[0], bound[1])
+        case "starts":
+            # The ranges are wider than the folded text's, and say nothing more; by them an index is entered.
+            reach = (_between(in_order, *ends) for ends in zip(bound[2::2], bound[3::2], strict=True))
+            return sa.and_(sa.or_(*reach), _between(ordered(folded(column, dialect), kind, dialect), *bound[:2]))
         case _:
             return _ORDERING[test.operator](in_order, bound[0])
+
+
+def _between(value: Value, low: Value, high: Value) -> Bool:
+    return sa.and_(value >= low, value < high)

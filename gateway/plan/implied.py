@@ -15,23 +15,21 @@ from gateway.plan.shape import Joined, Shape, Test
 from gateway.policy.masks import Form
 from gateway.policy.tables import Bool, Dialect, Guarded, Value, parameter
 
-_PLAIN = ("eq", "in", "lt", "lte", "gt", "gte", "prefix")
+_PLAIN = ("eq", "in", "lt", "lte", "gt", "gte", "prefix", "starts")
 
 
 def implied(shape: Shape, cells: Cells) -> list[Bool]:
-    """Return what the conjuncts of a filter say of columns whose cells don't show them plainly."""
-    return [predicate for test in _conjuncts(shape) for predicate in _of(test, cells)]
-
-
-def _conjuncts(shape: Shape) -> Iterator[Test]:
+    """Return what a filter says of columns whose cells don't show them plainly."""
     match shape:
         case Test():
-            yield shape
+            return list(_of(shape, cells))
         case Joined(True, parts):
-            for part in parts:
-                yield from _conjuncts(part)
+            return [predicate for part in parts for predicate in implied(part, cells)]
+        case Joined(False, parts):
+            each = [implied(part, cells) for part in parts]
+            return [sa.or_(*(sa.and_(*predicates) for predicates in each))] if all(each) else []
         case _:
-            pass
+            return []
 
 
 def _of(test: Test, cells: Cells) -> Iterator[Bool]:

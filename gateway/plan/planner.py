@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from gateway.access import Instrument, Search, SortKey
+from gateway.bounds import DEFAULT_PAGE, MAX_SORT
 from gateway.catalogue import Resource
 from gateway.domains import Kind, Scalar
 from gateway.errors import Code, Unplannable
 from gateway.plan.difference import select
-from gateway.plan.shape import read_filter, related_paths, scalar_domain, scalar_paths, unknown_field
+from gateway.plan.reader import Reader, Values
+from gateway.plan.shape import Shape, operators_in, related_paths, scalar_domain, scalar_paths, unknown_field
 from gateway.plan.statement import Asked, Statement, Writer, counting
 from gateway.policy.sql import bind
 from gateway.policy.tables import Dialect, Parameter, encode, encode_many
 from gateway.policy.view import View
 
-MAX_SORT = 3
+_RANGES = frozenset({"lt", "lte", "gt", "gte", "prefix", "starts"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,15 @@ class Plan:
     fields: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """The fields to show: of the record and its relations to one, and of each relation to many."""
+
+    named: tuple[str, ...]
+    own: tuple[str, ...]
+    related: tuple[tuple[str, tuple[str, ...]], ...]
+
+
 class Planner:
     """Plans questions about one resource for one database."""
 
@@ -47,20 +58,18 @@ class Planner:
 
     def search(self, view: View, search: Search, instruments: tuple[Instrument, ...], after: Position | None) -> Plan:
         """Plan a page; raise Unplannable for what the view does not hold."""
-        values: list[tuple[Scalar | tuple[Scalar, ...], Kind]] = []
-        shape = (
-            read_filter(search.filter, partial(scalar_domain, self._resource, view), values) if search.filter else None
-        )
+        values: Values = []
+        shape = Reader(self._resource, view, values).read(search.filter) if search.filter else None
         sort = self._sort(view, search.sort)
         fields = self._fields(view, search.fields)
-        selected = tuple(dict.fromkeys((*(f for f in fields if f not in self._many()), *(k.field for k in sort))))
         asked = Asked(
-            paths=selected,
-            related=tuple(f for f in fields if f in self._many()),
+            paths=tuple(dict.fromkeys((*fields.own, *(key.field for key in sort)))),
+            related=fields.related,
             filter=shape,
             sort=sort,
             after=None if after is None else tuple(value is None for value in after.values),
             by_key=False,
+            most=_most(search.limit, shape),
         )
         statement = self._statement(view, asked)
         parameters = self._parameters(statement, values, instruments) | {"limit": search.limit + 1}
@@ -70,16 +79,14 @@ class Planner:
             }
             parameters["after_key"] = after.key
         used = {k: v for k, v in parameters.items() if v is not None}
-        return Plan(statement, used, search.limit, tuple(key.field for key in sort), fields)
+        return Plan(statement, used, search.limit, tuple(key.field for key in sort), fields.named)
 
     def lookup(self, view: View, key: int, instruments: tuple[Instrument, ...]) -> Plan:
         """Plan the reading of one record."""
         fields = self._fields(view, ())
-        many = tuple(f for f in fields if f in self._many())
-        scalars = tuple(f for f in fields if f not in many)
-        statement = self._statement(view, Asked(scalars, many, None, (), None, by_key=True))
+        statement = self._statement(view, Asked(fields.own, fields.related, None, (), None, by_key=True, most=1))
         parameters = self._parameters(statement, [], instruments) | {"key": key, "limit": 1}
-        return Plan(statement, parameters, 1, (), fields)
+        return Plan(statement, parameters, 1, (), fields.named)
 
     def count(self, view: View, instruments: tuple[Instrument, ...]) -> Plan:
         """Plan the city's own count of visible records and persons; no client's question leads here."""
@@ -95,7 +102,7 @@ class Planner:
     def _parameters(
         self,
         statement: Statement,
-        values: list[tuple[Scalar | tuple[Scalar, ...], Kind]],
+        values: Values,
         instruments: tuple[Instrument, ...],
     ) -> dict[str, Parameter]:
         client = {
@@ -103,9 +110,6 @@ class Planner:
             for i, (v, _) in enumerate(values)
         }
         return {**statement.constants, **bind(statement.covered, instruments, self._dialect), **client}
-
-    def _many(self) -> frozenset[str]:
-        return frozenset(name for name, relation in self._resource.relations.items() if relation.many)
 
     def _sort(self, view: View, sort: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
         if len(sort) > MAX_SORT or len({key.field for key in sort}) != len(sort):
@@ -115,14 +119,38 @@ class Planner:
                 raise Unplannable(Code.UNKNOWN_OPERATOR, "Opaque ids have no order.")
         return sort
 
-    def _fields(self, view: View, fields: tuple[str, ...]) -> tuple[str, ...]:
-        every = (*scalar_paths(self._resource, view), *related_paths(self._resource, view))
-        for field in fields:
-            if field not in every:
-                raise unknown_field()
-        return tuple(field for field in every if not fields or field in fields)
+    def _fields(self, view: View, asked: tuple[str, ...]) -> _Fields:
+        """Return what is asked for, in the catalogue's order, a relation to many as a whole or by its fields."""
+        own, many = scalar_paths(self._resource, view), related_paths(self._resource, view)
+        wanted = asked or (*own, *many)
+        each = {relation: {f"{relation}.{name}": name for name in names} for relation, names in many.items()}
+        known = (*own, *many, *(path for paths in each.values() for path in paths))
+        if not set(wanted) <= set(known):
+            raise unknown_field()
+        chosen = {
+            relation: tuple(name for path, name in paths.items() if relation in wanted or path in wanted)
+            for relation, paths in each.items()
+        }
+        return _Fields(
+            named=tuple(path for path in known if path in wanted),
+            own=tuple(path for path in own if path in wanted),
+            related=tuple((relation, names) for relation, names in chosen.items() if names),
+        )
 
     # --- compiling ----------------------------------------------------------------------------------------------
 
     def _compile(self, view: View, asked: Asked) -> Statement:
         return Writer(self._resource, self._dialect, view).page(asked)
+
+
+def _most(limit: int, filtered: Shape | None) -> int | None:
+    """Round the rows that are read for a page up, so that a few statements serve all lengths.
+
+    None where a range stands in the filter: how many rows it finds depends on its values, and so should the plan.
+    """
+    if filtered is not None and not _RANGES.isdisjoint(operators_in(filtered)):
+        return None
+    most = DEFAULT_PAGE
+    while most < limit:
+        most *= 4
+    return most + 1

@@ -3,20 +3,17 @@
 A field that the view does not hold can't be named in any of them: hidden, misspelt and nonexistent are refused alike.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.access import AllOf, AnyOf, Compare, Filter, Not
 from gateway.catalogue import Resource
-from gateway.domains import Domain, Kind, OutOfDomainError, Scalar
+from gateway.domains import Domain, Kind
 from gateway.errors import Code, Unplannable
-from gateway.policy.sql import prefix_range
+from gateway.policy.masks import Form
 from gateway.policy.view import View
 
-MAX_VALUES = 100
-
 _OPERATORS: dict[Kind, frozenset[str]] = {
-    Kind.TEXT: frozenset({"eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "is_null"}),
+    Kind.TEXT: frozenset({"eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "starts", "is_null"}),
     Kind.STATUTE: frozenset({"eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "is_null"}),
     Kind.CODE: frozenset({"eq", "ne", "in", "is_null"}),
     Kind.INTEGER: frozenset({"eq", "ne", "in", "lt", "lte", "gt", "gte", "is_null"}),
@@ -54,7 +51,10 @@ def _of_many(resource: Resource, path: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """A comparison of a path; `values` numbers its parameters, `null` answers is_null."""
+    """A comparison of a path; `values` numbers its parameters, `null` answers is_null.
+
+    The first two values of `starts` bound the folded text, each further pair the text itself.
+    """
 
     path: str
     operator: str
@@ -77,7 +77,15 @@ class Joined:
     parts: "tuple[Shape, ...]"
 
 
-Shape = Test | Negated | Joined
+@dataclass(frozen=True, slots=True)
+class Some:
+    """At least one row of a relation to many, of which the part is true; its paths are those of the relation."""
+
+    relation: str
+    part: "Shape"
+
+
+Shape = Test | Negated | Joined | Some
 
 
 def unknown_field() -> Unplannable:
@@ -93,57 +101,29 @@ def scalar_domain(resource: Resource, view: View, path: str) -> Domain:
     return domain
 
 
-def read_filter(
-    asked: Filter, domain_of: Callable[[str], Domain], values: list[tuple[Scalar | tuple[Scalar, ...], Kind]]
-) -> Shape:
-    """Read a filter, putting its values aside in the order in which they are met; raise Unplannable."""
-    match asked:
-        case Not(part):
-            return Negated(read_filter(part, domain_of, values))
-        case AllOf(parts):
-            return Joined(True, tuple(read_filter(part, domain_of, values) for part in parts))
-        case AnyOf(parts):
-            return Joined(False, tuple(read_filter(part, domain_of, values) for part in parts))
-        case Compare(path, operator, operand):
-            return _read_test(path, operator, operand, domain_of(path), values)
+def name_parts(resource: Resource, view: View) -> dict[str, str]:
+    """Return the parts of a name that can be searched for, each with its field.
 
-
-def _read_test(
-    path: str,
-    operator: str,
-    operand: object,
-    domain: Domain,
-    values: list[tuple[Scalar | tuple[Scalar, ...], Kind]],
-) -> Shape:
-    if operator not in operators(domain):
-        raise Unplannable(Code.UNKNOWN_OPERATOR, "An operator is unknown, or does not fit the field's kind.")
-    if operator == "is_null":
-        if not isinstance(operand, bool):
-            raise Unplannable(Code.OUT_OF_DOMAIN, "is_null takes true or false.")
-        return Test(path, operator, null=operand)
-    first = len(values)
-    values.extend((value, domain.kind) for value in _operands(operator, operand, domain))
-    return Test(path, operator, tuple(range(first, len(values))))
-
-
-def _operands(operator: str, operand: object, domain: Domain) -> tuple[Scalar | tuple[Scalar, ...], ...]:
-    if operator == "in" and not (isinstance(operand, list) and 1 <= len(operand) <= MAX_VALUES):
-        raise Unplannable(Code.OUT_OF_DOMAIN, f"'in' takes a list of 1 to {MAX_VALUES} values.")
-    try:
-        if isinstance(operand, list) and operator == "in":
-            return (tuple(domain.parse(value) for value in operand),)
-        value = domain.parse(operand)
-    except OutOfDomainError as error:
-        raise Unplannable(Code.OUT_OF_DOMAIN, f"A value does not fit its field: {error}.") from None
-    if operator != "prefix":
-        return (value,)
-    if not value:
-        raise Unplannable(Code.OUT_OF_DOMAIN, "A prefix must not be empty.")
-    return prefix_range(str(value))
+    Of the names the view must show the texts themselves, of the day of birth at least the year.
+    """
+    names = resource.names
+    if names is None:
+        return {}
+    enough: dict[str, tuple[str, tuple[Form | None, ...]]] = {
+        "family": (names.family, (None,)),
+        "given": (names.given, (None,)),
+        "born": (names.born, (None, Form.YEAR)),
+    }
+    cells = {part: (field, view.cells.get(field), forms) for part, (field, forms) in enough.items()}
+    return {
+        part: field
+        for part, (field, cell, forms) in cells.items()
+        if cell is not None and (cell.mask.form if cell.mask else None) in forms
+    }
 
 
 def paths_in(shape: Shape) -> Iterator[str]:
-    """Yield the paths that a filter tests."""
+    """Yield the record's own paths that a filter tests."""
     match shape:
         case Test(path):
             yield path
@@ -152,3 +132,31 @@ def paths_in(shape: Shape) -> Iterator[str]:
         case Joined(_, parts):
             for part in parts:
                 yield from paths_in(part)
+        case Some():
+            return
+
+
+def operators_in(shape: Shape) -> Iterator[str]:
+    """Yield the operators of a filter's tests."""
+    match shape:
+        case Test():
+            yield shape.operator
+        case Negated(part) | Some(_, part):
+            yield from operators_in(part)
+        case Joined(_, parts):
+            for part in parts:
+                yield from operators_in(part)
+
+
+def relations_in(shape: Shape) -> Iterator[str]:
+    """Yield the relations to many whose rows a filter tests."""
+    match shape:
+        case Test():
+            return
+        case Negated(part):
+            yield from relations_in(part)
+        case Joined(_, parts):
+            for part in parts:
+                yield from relations_in(part)
+        case Some(relation):
+            yield relation

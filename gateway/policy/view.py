@@ -125,6 +125,15 @@ class View:
             return None
         return resource.field(path).domain if cell.mask is None else cell.mask.domain(resource)
 
+    def shows(self, path: str, states: Mapping[str, int]) -> bool:
+        """Whether a record is known to show a field, in whatever form; `states` are those of its cells that were read.
+
+        Of a field that varies by record, that was not read, nothing is known.
+        """
+        if path not in states:
+            return path in self.cells and path not in self.varying
+        return self.cells[path].steps[states[path]].outcome.standing is not Standing.WITHHELD
+
     def needs_instruments(self) -> bool:
         """Whether what is seen depends on the instruments in force."""
         return any(isinstance(part, Covered) for condition in self._conditions() for part in parts(condition))

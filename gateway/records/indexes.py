@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine, Inspector
 
-from gateway.access import AllOf, AnyOf, Compare, Filter, Not, Search
-from gateway.catalogue import Resource
+from gateway.access import AllOf, AnyOf, Compare, Filter, Named, Not, Related, Search
+from gateway.catalogue import Names, Resource
 from gateway.domains import TEXTUAL, Kind
 from gateway.policy.condition import Exists, parts
 from gateway.policy.masks import Form
@@ -14,7 +14,7 @@ from gateway.policy.view import View
 
 Wanted = tuple[str, str, bool]
 
-_SERVED = ("eq", "in", "lt", "lte", "gt", "gte", "prefix")
+_SERVED = ("eq", "in", "lt", "lte", "gt", "gte", "prefix", "starts")
 
 
 def missing(resource: Resource, view: View, search: Search, engine: Engine) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def _wanted(resource: Resource, view: View, search: Search) -> Iterator[Wanted]:
             yield relation.table, relation.match, False
     yield from ((resource.relations[name].table, resource.relations[name].match, False) for name in _asked_about(view))
     tables = {resource.table: resource.table} | {join.alias: join.table for join in resource.joins}
-    fields = [*_filtered(search.filter), *(key.field for key in search.sort)]
+    fields = [*_filtered(search.filter, resource.names), *(key.field for key in search.sort)]
     for path in fields:
         mask = view.cells[path].mask if path in view.cells else None
         field = resource.field(path)
@@ -55,15 +55,17 @@ def _asked_about(view: View) -> frozenset[str]:
     return frozenset(p.relation for condition in conditions for p in parts(condition) if isinstance(p, Exists))
 
 
-def _filtered(asked: Filter | None) -> Iterator[str]:
+def _filtered(asked: Filter | None, names: Names | None) -> Iterator[str]:
     """Yield the fields by which an index can find rows: those of conjuncts, with a test that has bounds."""
     match asked:
         case Compare(field, operator) if operator in _SERVED:
             yield field
         case AllOf(joined):
             for part in joined:
-                yield from _filtered(part)
-        case None | Compare() | Not() | AnyOf():
+                yield from _filtered(part, names)
+        case Named(family, given) if names is not None:
+            yield from (field for field, said in ((names.family, family), (names.given, given)) if said is not None)
+        case None | Compare() | Not() | AnyOf() | Related() | Named():
             return
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.domains import DATES, MOMENTS, Domain, Kind, OutOfDomainError, Scalar
 from gateway.errors import Unavailable
+from gateway.plan.folding import FUNCTION, fold_bytes
 from gateway.plan.planner import Plan
 from gateway.plan.statement import InFull, RelatedColumn, RelatedField, Statement
 
@@ -120,17 +121,22 @@ class Records:
 def _engine(url: str, timeout: int) -> Engine:
     """Open an engine that can only read, waits a bounded time, and writes dates and times in one way."""
     if url.startswith("sqlite"):
-        engine = sa.create_engine(url, hide_parameters=True, isolation_level="AUTOCOMMIT")
+        engine = sa.create_engine(
+            url, hide_parameters=True, isolation_level="AUTOCOMMIT", connect_args={"timeout": timeout}
+        )
 
         @sa.event.listens_for(engine, "connect")
         def _connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
             connection.execute("PRAGMA query_only=ON")
             connection.text_factory = _lenient
             connection.create_function("local_day", 2, _local_day, deterministic=True)
+            connection.create_function("is_utf8", 1, _is_utf8, deterministic=True)
+            connection.create_function(FUNCTION, 1, fold_bytes, deterministic=True)
 
         return engine
+    # One question is one processor's work: a page must not wait for helpers to start, nor take them from others.
     options = (
-        "-c default_transaction_read_only=on -c TimeZone=UTC -c DateStyle=ISO "
+        "-c max_parallel_workers_per_gather=0 -c default_transaction_read_only=on -c TimeZone=UTC -c DateStyle=ISO "
         f"-c statement_timeout={timeout * 1000} -c jit=off"
     )
     return sa.create_engine(
@@ -150,6 +156,15 @@ def _local_day(moment: object, zone: str) -> str | None:
     """Tell the day of a UTC moment in a zone, which SQLite itself knows nothing of; null for what is no moment."""
     value, sound = decode(Domain(Kind.TIMESTAMP), moment)
     return value.astimezone(ZoneInfo(zone)).date().isoformat() if sound and isinstance(value, datetime) else None
+
+
+def _is_utf8(content: bytes | None) -> bool:
+    """Tell whether a text's bytes are UTF-8, which SQLite itself does not ask."""
+    try:
+        (content or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _lenient(content: bytes) -> str:

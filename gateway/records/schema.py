@@ -10,6 +10,7 @@ from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 from gateway.catalogue import Catalogue, Field, Join, Relation, Resource
 from gateway.domains import Kind
 from gateway.errors import ConfigurationError, Unavailable
+from gateway.records import invented
 
 _TYPES: dict[Kind, tuple[type[sa.types.TypeEngine[Any]], ...]] = {
     Kind.TEXT: (sa.String,),
@@ -59,8 +60,11 @@ class Fitting:
         engine: Engine,
         changed: Callable[[Mapping[str, str]], None],
         monotonic: Callable[[], float],
+        *,
+        sandbox: bool,
     ) -> None:
         self._engine = engine
+        self._sandbox = sandbox
         self._changed = changed
         self._monotonic = monotonic
         self._looked = float("-inf")
@@ -68,7 +72,7 @@ class Fitting:
 
     def accept(self, catalogue: Catalogue) -> None:
         """Look at a catalogue that is to take force; refuse one of which no resource fits."""
-        self._tell(fitting(catalogue, self._engine))
+        self._tell(fitting(catalogue, self._engine, sandbox=self._sandbox))
 
     def refresh(self, catalogue: Catalogue) -> None:
         """Look again, when it is time: what has vanished is refused, and what has come back is answered."""
@@ -76,7 +80,7 @@ class Fitting:
             return
         self._looked = self._monotonic()
         try:
-            self._tell(unfit(catalogue, self._engine))
+            self._tell(unfit(catalogue, self._engine, sandbox=self._sandbox))
         except Unavailable:
             # Without the database every query is refused, and nothing is known of its columns.
             return
@@ -93,22 +97,29 @@ class Fitting:
         self.unfit = found
 
 
-def fitting(catalogue: Catalogue, engine: Engine) -> Mapping[str, str]:
+def fitting(catalogue: Catalogue, engine: Engine, *, sandbox: bool) -> Mapping[str, str]:
     """Return what is wrong with the resources that do not fit; raise ConfigurationError where none fits."""
     try:
-        found = unfit(catalogue, engine)
+        found = unfit(catalogue, engine, sandbox=sandbox)
     except Unavailable:
         raise ConfigurationError("the arrest database can't be read; is GATEWAY_ARREST_URL right?") from None
     if len(found) == len(catalogue.resources):
-        raise ConfigurationError("; ".join(found.values()))
+        raise ConfigurationError("; ".join(dict.fromkeys(found.values())))
     return found
 
 
-def unfit(catalogue: Catalogue, engine: Engine) -> Mapping[str, str]:
-    """Return, by resource, which table or column is not there or not as the catalogue says; none where all fits."""
+def unfit(catalogue: Catalogue, engine: Engine, *, sandbox: bool) -> Mapping[str, str]:
+    """Return, by resource, which table or column is not there or not as the catalogue says; none where all fits.
+
+    Nothing fits a database that has come to be of the other kind: invented, or not.
+    """
     found = {}
     try:
-        live = _Live(sa.inspect(engine))
+        inspector = sa.inspect(engine)
+        against = invented.contradiction(inspector, sandbox=sandbox)
+        if against is not None:
+            return dict.fromkeys(catalogue.resources, against)
+        live = _Live(inspector)
         for resource in catalogue.resources.values():
             try:
                 _check_resource(resource, live, enforceable=engine.dialect.name == "postgresql")

@@ -158,7 +158,7 @@ def _count_read(tally: Tally, read: Read) -> None:
     tally.requests[cell] += read.further
     tally.records[cell] += read.records
     tally.persons[cell] += read.persons
-    tally.rehearsal |= read.rehearsal is not None or bool(read.proposed)
+    tally.rehearsal |= read.rehearsal is not None or bool(read.proposed) or read.sandbox
 
 
 def plain(word: str | None) -> str | None:

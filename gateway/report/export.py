@@ -59,6 +59,7 @@ class Read(Leaf, frozen=True, kw_only=True):
     persons: _Count = 0
     bundle: str | None = None
     rehearsal: str | None = None
+    sandbox: bool = False
     proposed: tuple[str, ...] = msgspec.field(default=(), name="with")
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, Engine, Table, create_engine, insert, inspect
 from sqlalchemy.schema import CreateTable
 
+from gateway.records import invented
 from gateway.seed.errors import SeedError
 from gateway.seed.rows import TABLES, Arrest, Row
 
@@ -18,8 +19,9 @@ Counts: TypeAlias = Counter[type[Row]]
 def write(url: str, rows: Iterable[Row], wrote: Callable[[int], None]) -> Counts:
     """Create the tables at a SQLAlchemy URL and fill them; return the rows of each.
 
-    `wrote` is called after every batch with the number of arrests so far. Refuse a
-    database that has any of the tables.
+    The database is marked as invented, in the same transaction. `wrote` is called after
+    every batch with the number of arrests so far. Refuse a database that has any table:
+    with the mark, whatever else is in it would pass for invented.
     """
     engine = create_engine(url)
     try:
@@ -32,6 +34,7 @@ def write(url: str, rows: Iterable[Row], wrote: Callable[[int], None]) -> Counts
             for table in TABLES.values():
                 connection.execute(CreateTable(table))
             counts = _fill(connection, rows, wrote)
+            invented.mark(connection, {TABLES[kind].name: count for kind, count in counts.items()})
             for table in TABLES.values():
                 for index in sorted(table.indexes, key=lambda each: str(each.name)):
                     index.create(connection)
@@ -44,10 +47,9 @@ def write(url: str, rows: Iterable[Row], wrote: Callable[[int], None]) -> Counts
 
 
 def _refuse_tables(connection: Connection) -> None:
-    inspector = inspect(connection)
-    present = [table.name for table in TABLES.values() if inspector.has_table(table.name)]
+    present = sorted(inspect(connection).get_table_names())
     if present:
-        raise SeedError(f"the database already has these tables: {', '.join(present)}")
+        raise SeedError(f"the database must be empty, and has these tables: {', '.join(present)}")
 
 
 def _fill(connection: Connection, rows: Iterable[Row], wrote: Callable[[int], None]) -> Counts:

@@ -1,10 +1,11 @@
-"""The data API, /v1: each request walks one road, and only what the door gave may be sent."""
+"""The data API, /v1, and its description: each request walks one road, and only what the door gave may be sent."""
 
 import time
 from collections.abc import Callable
 from functools import partial
 
 from flask import Blueprint, Response, g, request
+from werkzeug.routing import BaseConverter
 
 from gateway.access import Circumstances, Subject
 from gateway.disclosure import Answer, Custodian, LoggedRefusal
@@ -12,6 +13,7 @@ from gateway.errors import Code, Malformed, Throttled, Unauthenticated
 from gateway.identity.tokens import AccessTokens, SuspendedClient
 from gateway.notices import Notices
 from gateway.web import parse
+from gateway.web.grid import Grid
 from gateway.web.problems import SentAnswer, send, unavailable
 from gateway.web.throttle import Throttle
 
@@ -20,25 +22,38 @@ _BEARER = "bearer "
 Ask = Callable[[Subject, Circumstances], Answer]
 
 
+class RecordConverter(BaseConverter):
+    """An id in a path: any text but the one that is an address of its own, or each would answer for the other."""
+
+    regex = r"(?!search\Z)[^/]+"
+    part_isolating = True
+
+
 def circumstances() -> Circumstances:
     """Return how this request came."""
     return Circumstances(request.remote_addr or "unknown", g.began, request.content_length or 0)
 
 
-def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, throttle: Throttle) -> Blueprint:
-    """Build the routes of /v1."""
-    api = Blueprint("api", __name__, url_prefix="/v1")
-    road = _Road(custodian, tokens, throttle)
+def blueprint(
+    custodian: Custodian, notices: Notices, tokens: AccessTokens, throttle: Throttle, grid: Grid
+) -> Blueprint:
+    """Build the routes of /v1, and of the document that describes them."""
+    api = Blueprint("api", __name__)
+    road = _Road(custodian, tokens, throttle, grid)
 
-    @api.get("/resources")
+    @api.get("/openapi.json")
+    def openapi() -> Response:
+        return road.walk("describe", lambda: partial(custodian.disclose, parse.specify(request)))
+
+    @api.get("/v1/resources")
     def resources() -> Response:
         return road.walk("read", lambda: partial(custodian.disclose, parse.describe(request)))
 
-    @api.post("/<resource>/search")
+    @api.post("/v1/<resource>/search")
     def search(resource: str) -> Response:
         return road.walk("read", lambda: partial(custodian.disclose, parse.search(request, resource)))
 
-    @api.get("/entries/<identifier>")
+    @api.get("/v1/entries/<identifier>")
     def receipt(identifier: str) -> Response:
         def read() -> Ask:
             parse.nothing(request)
@@ -46,7 +61,7 @@ def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, thro
 
         return road.walk("receipt", read)
 
-    @api.get("/notices")
+    @api.get("/v1/notices")
     def owed() -> Response:
         def read() -> Ask:
             parse.nothing(request)
@@ -54,7 +69,7 @@ def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, thro
 
         return road.walk("notices", read)
 
-    @api.post("/notices/<identifier>/acknowledge")
+    @api.post("/v1/notices/<identifier>/acknowledge")
     def acknowledge(identifier: str) -> Response:
         def read() -> Ask:
             parse.nothing(request)
@@ -62,7 +77,7 @@ def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, thro
 
         return road.walk("notice-acknowledge", read)
 
-    @api.get("/<resource>/<identifier>")
+    @api.get("/v1/<resource>/<record:identifier>")
     def record(resource: str, identifier: str) -> Response:
         return road.walk("read", lambda: partial(custodian.disclose, parse.lookup(request, resource, identifier)))
 
@@ -77,10 +92,11 @@ def blueprint(custodian: Custodian, notices: Notices, tokens: AccessTokens, thro
 class _Road:
     """Authenticate, throttle, parse, disclose; in this order, so that a stranger's JSON is never read."""
 
-    def __init__(self, custodian: Custodian, tokens: AccessTokens, throttle: Throttle) -> None:
+    def __init__(self, custodian: Custodian, tokens: AccessTokens, throttle: Throttle, grid: Grid) -> None:
         self._custodian = custodian
         self._tokens = tokens
         self._throttle = throttle
+        self._grid = grid
 
     def walk(self, action: str, read: Callable[[], Ask]) -> Response:
         """Answer a request; `read` gives what to ask of the door, `action` names what is refused before."""
@@ -105,7 +121,7 @@ class _Road:
         except Malformed as refusal:
             stated = _stated_purpose()
             return self._custodian.refuse(refusal, subject, came, action=action, purpose=stated)
-        return ask(subject, came)
+        return self._grid.hold(lambda: ask(subject, came))
 
 
 def _bearer() -> str:

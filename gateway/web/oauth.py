@@ -8,6 +8,7 @@ from authlib.oauth2.rfc6749 import ClientMixin, OAuth2Request, grants
 from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
 from flask import Blueprint, Flask, Response, g, jsonify, request
 
+from gateway import sandbox
 from gateway.access import Circumstances, Subject
 from gateway.disclosure import Custodian, LoggedRefusal
 from gateway.errors import Code, Unauthenticated
@@ -60,6 +61,7 @@ def blueprint(
     """Build the routes of the authorization server, and its metadata (RFC 8414, RFC 9728, RFC 7517)."""
     oauth = Blueprint("oauth", __name__)
     server = _server(settings.issuer, app, assertions, tokens)
+    marked = sandbox.marked(settings.log_origin)
 
     @oauth.post("/oauth/token")
     def token() -> Response:
@@ -69,6 +71,7 @@ def blueprint(
             if wrong is None
             else server.handle_error_response(server.create_oauth2_request(None), InvalidRequestError(wrong))
         )
+        response.set_data(marked(response.get_data()))
         came = circumstances()
         if response.status_code == 200 and "authenticated" in g:  # noqa: PLR2004 -- HTTP's own number
             # The entry is durable before the token leaves; a crash in between leaves a token that nobody got.

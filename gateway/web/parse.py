@@ -9,25 +9,42 @@ from flask import Request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from gateway.access import AllOf, AnyOf, Compare, Describe, Filter, Lookup, Not, Search, SortKey
+from gateway.access import (
+    AllOf,
+    AnyOf,
+    Compare,
+    Describe,
+    Filter,
+    Lookup,
+    Named,
+    Not,
+    Quantifier,
+    Related,
+    Search,
+    SortKey,
+    Specify,
+)
+from gateway.bounds import (
+    CASE,
+    DEFAULT_PAGE,
+    MAX_BODY,
+    MAX_COSTLY,
+    MAX_CURSOR,
+    MAX_DEPTH,
+    MAX_FIELDS,
+    MAX_PAGE,
+    MAX_SORT,
+    MAX_TESTS,
+)
 from gateway.domains import storable
 from gateway.errors import Code, Malformed
-
-MAX_BODY = 64 * 1024
-MAX_DEPTH = 8
-MAX_TESTS = 50
-MAX_PAGE = 200
-DEFAULT_PAGE = 50
-MAX_SORT = 3
-MAX_FIELDS = 200
-# The longest texts of three sort fields, as they are sealed, fit into a body.
-MAX_CURSOR = 48 * 1024
 
 # What reading a body raises that is cut off, too slow, or in chunks that are none.
 UNREADABLE = (ClientDisconnected, OSError, ParseException)
 
 _PURPOSE = re.compile(r"[a-z][a-z-]{0,59}")
-_CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./:_-]{0,59}")
+_CASE = re.compile(CASE)
+_QUANTIFIERS = frozenset(quantifier.value for quantifier in Quantifier)
 _MEMBERS = frozenset({"filter", "sort", "fields", "limit", "cursor"})
 
 
@@ -53,6 +70,12 @@ def describe(request: Request) -> Describe:
     """Read a question for the caller's views."""
     _no_parameters(request)
     return Describe(purpose(request), case(request))
+
+
+def specify(request: Request) -> Specify:
+    """Read a question for the API as the caller may use it."""
+    _no_parameters(request)
+    return Specify(purpose(request), case(request))
 
 
 def lookup(request: Request, resource: str, identifier: str) -> Lookup:
@@ -108,7 +131,9 @@ def _body(request: Request) -> bytes:
 
 def _object(content: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        body = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_number
+        )
     except RecursionError:
         raise Malformed(Code.TOO_COMPLEX, "The body is nested too deeply.") from None
     except ValueError:
@@ -142,15 +167,22 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _number(text: str) -> int | float:
+    """Read a number with a fraction or an exponent; one without a rest is whole, as JSON Schema has it."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
 def _no_constant(_: str) -> NoReturn:
     raise Malformed(Code.MALFORMED, "NaN and Infinity are not JSON.")
 
 
 class _Filters:
-    """Reads one filter, counting its comparisons."""
+    """Reads one filter, counting what it asks."""
 
     def __init__(self) -> None:
         self._tests = 0
+        self._costly = 0
 
     def read(self, value: object, depth: int) -> Filter:
         if depth > MAX_DEPTH:
@@ -168,21 +200,45 @@ class _Filters:
             yield joins[name](tuple(self.read(part, depth + 1) for part in inner))
         elif name == "not":
             yield Not(self.read(inner, depth + 1))
+        elif name == "named":
+            yield self._named(inner)
+        elif isinstance(inner, dict) and inner:
+            for word, operand in inner.items():
+                asked = self._related if word in _QUANTIFIERS else self._comparison
+                yield asked(name, word, operand, depth)
         else:
-            yield from self._comparisons(name, inner)
-
-    def _comparisons(self, field: str, inner: object) -> Iterator[Filter]:
-        if not isinstance(inner, dict) or not inner:
             raise Malformed(Code.MALFORMED, 'A field takes an object of operators, such as {"eq": "24"}.')
-        for operator, operand in inner.items():
-            self._tests += 1
-            if self._tests > MAX_TESTS:
-                raise Malformed(Code.TOO_COMPLEX, f"A filter may make {MAX_TESTS} comparisons.")
-            within = operand if isinstance(operand, list) else [operand]
-            if any(isinstance(value, list | dict) for value in within):
-                raise Malformed(Code.OUT_OF_DOMAIN, "A field is compared with a value, or with a list of values.")
-            _texts_storable(within)
-            yield Compare(field, operator, operand)
+
+    def _comparison(self, field: str, operator: str, operand: object, _: int) -> Compare:
+        self._count(tests=1, costly=int(operator == "starts"))
+        within = operand if isinstance(operand, list) else [operand]
+        if any(isinstance(value, list | dict) for value in within):
+            raise Malformed(Code.OUT_OF_DOMAIN, "A field is compared with a value, or with a list of values.")
+        _texts_storable(within)
+        return Compare(field, operator, operand)
+
+    def _related(self, relation: str, quantifier: str, inner: object, depth: int) -> Related:
+        self._count(tests=0, costly=1)
+        return Related(relation, Quantifier(quantifier), self.read(inner, depth + 1))
+
+    def _named(self, inner: object) -> Named:
+        known = {"family", "given", "born"}
+        if not isinstance(inner, dict) or not inner.keys() & {"family", "given"} or not inner.keys() <= known:
+            raise Malformed(Code.MALFORMED, "'named' takes 'family', 'given' or both, and may take 'born'.")
+        if any(isinstance(value, list | dict) or value is None for value in inner.values()):
+            raise Malformed(Code.OUT_OF_DOMAIN, "'named' takes texts, and a date or year of birth.")
+        _texts_storable(list(inner.values()))
+        names = len(inner.keys() & {"family", "given"})
+        self._count(tests=names * names + 2, costly=names * names)
+        return Named(inner.get("family"), inner.get("given"), inner.get("born"))
+
+    def _count(self, *, tests: int, costly: int) -> None:
+        self._tests += tests
+        self._costly += costly
+        if self._tests > MAX_TESTS:
+            raise Malformed(Code.TOO_COMPLEX, f"A filter may make {MAX_TESTS} comparisons.")
+        if self._costly > MAX_COSTLY:
+            raise Malformed(Code.TOO_COMPLEX, f"A filter may ask {MAX_COSTLY} times by a relation or by 'starts'.")
 
 
 def _texts_storable(values: list[Any]) -> None:

@@ -24,8 +24,8 @@ def send(answer: Answer) -> SentAnswer:
             response = SentAnswer(body, 200, content_type=JSON)
         case LoggedReceipt(text, entry):
             response = SentAnswer(text, 200, content_type=TEXT)
-        case LoggedRefusal(refusal, entry):
-            response = SentAnswer(problem(refusal), refusal.status, content_type=PROBLEM)
+        case LoggedRefusal(refusal, body, entry):
+            response = SentAnswer(body, refusal.status, content_type=PROBLEM)
             challenge(response, refusal)
             if refusal.code in RETRY_AFTER:
                 response.headers["Retry-After"] = RETRY_AFTER[refusal.code]

@@ -7,7 +7,9 @@ from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from gateway import sandbox
 from gateway.audit.public import PublicPart
+from gateway.bounds import MAX_BODY
 from gateway.disclosure import Custodian
 from gateway.errors import Code, Malformed, NotFound, Refusal, Unavailable
 from gateway.identity.tokens import AccessTokens, Assertions
@@ -15,9 +17,9 @@ from gateway.notices import Notices
 from gateway.settings import Settings
 from gateway.telemetry import RequestLine, Telemetry
 from gateway.web import api, oauth, operations
+from gateway.web.grid import Grid
 from gateway.web.operations import Readiness
-from gateway.web.parse import MAX_BODY
-from gateway.web.problems import send, unavailable
+from gateway.web.problems import JSON, PROBLEM, send, unavailable
 from gateway.web.throttle import Throttle, throttled
 
 
@@ -36,13 +38,16 @@ def build(
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY + 1, MAX_FORM_MEMORY_SIZE=MAX_BODY, PROVIDE_AUTOMATIC_OPTIONS=False)
     # A redirect would be an answer without an entry.
     app.url_map.merge_slashes = False
+    app.url_map.converters["record"] = api.RecordConverter
     app.before_request(api.begin)
     throttle = Throttle(app, settings)
-    app.register_blueprint(api.blueprint(custodian, notices, tokens, throttle))
+    app.register_blueprint(api.blueprint(custodian, notices, tokens, throttle, Grid(settings.answer_grid)))
     app.register_blueprint(oauth.blueprint(app, settings, custodian, assertions, tokens))
     app.register_blueprint(operations.blueprint(telemetry, public, readiness))
     _handle_errors(app, custodian, telemetry, throttle)
     _finish(app, telemetry)
+    if settings.sandbox:
+        _mark(app, settings.log_origin)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     return app
@@ -109,6 +114,20 @@ def _finish(app: Flask, telemetry: Telemetry) -> None:
                 seconds=time.monotonic() - g.began if "began" in g else 0.0,
             )
         )
+        return response
+
+
+def _mark(app: Flask, log: str) -> None:
+    """Let every response say that it is a sandbox's: in a header, and, where it is an object of JSON, in a member."""
+    marked = sandbox.marked(log)
+
+    @app.after_request
+    def mark(response: Response) -> Response:
+        name, value = sandbox.HEADER
+        response.headers[name] = value
+        # What stands on an entry was marked before it was written down.
+        if "Log-Entry" not in response.headers and response.mimetype in (JSON, PROBLEM):
+            response.set_data(marked(response.get_data()))
         return response
 
 

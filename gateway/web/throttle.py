@@ -21,12 +21,15 @@ class Throttle:
     """The limits of an app, on one storage."""
 
     def __init__(self, app: Flask, settings: Settings) -> None:
+        # A sandbox that shares a storage with a real gateway shares no count with it.
+        self._name = settings.log_origin
         self._clients = parse_many(settings.client_limit)
         self._limiter = _EveryRequest(
             lambda: peer_network(request),
             app=app,
             application_limits=[settings.peer_limit],
             storage_uri=settings.limiter_storage,
+            key_prefix=self._name,
             headers_enabled=False,
             swallow_errors=False,
         )
@@ -34,7 +37,7 @@ class Throttle:
     def check_client(self, client: str) -> None:
         """Count a request of a verified client against the limits of clients; raise Throttled."""
         # Every limit is counted, so that the order of limits does not matter.
-        within = [self._limiter.limiter.hit(limit, "client", client) for limit in self._clients]
+        within = [self._limiter.limiter.hit(limit, self._name, "client", client) for limit in self._clients]
         if not all(within):
             raise throttled()
 

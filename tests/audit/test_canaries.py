@@ -20,6 +20,7 @@ from gateway.inspection.inspector import Reason
 from gateway.inspection.sight import open_
 from gateway.seed import schema, seed
 from tests import world as worlds
+from tests.arrests import stand_for_real
 from tests.inspection.conftest import records
 from tests.services import Postgres
 from tests.world import Asker, Databases, World, environment
@@ -60,6 +61,7 @@ def session(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Ite
 
 def _build(url: str) -> None:
     seed(url, year=2014, arrests=100, seed=1)
+    stand_for_real(url)
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         for table in reversed(schema.metadata.sorted_tables):

@@ -20,7 +20,7 @@ from gateway.policy.decide import decide
 from gateway.policy.tables import Dialect
 from tests import world
 from tests.policy import small
-from tests.policy.small import Case
+from tests.policy.small import Case, Defect
 from tests.world import Asker, Databases, World
 
 PLAIN: dict[str, Any] = {"resource": "cases", "because": "So."}
@@ -233,6 +233,37 @@ def test_a_budget_does_not_tell_which_records_are_of_one_person(
     ask = shown(dialect, request, tmp_path, rules, case(1, "F1"), case(2, "F1"), obligations=(budget,))
     assert len(ask(limit=1)) == 1
     assert ask(limit=2) == "disclosure-budget-spent"
+
+
+def test_a_budget_counts_records_where_it_is_not_asked_who_they_are_and_some_do_not_show_it(
+    dialect: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Else a question that leaves the person out would tell whether two records are of one hidden person."""
+    rules: list[dict[str, Any]] = [
+        {"id": "all", "permit": "read", "show": ["code"]},
+        {"id": "who", "permit": "read", "rows": 'record.grade == "F2"', "show": ["person"]},
+    ]
+    budget = {"persons": {"at-most": 1, "per": "day"}}
+    records = [dataclasses.replace(case(key, "F1"), person=7) for key in (1, 2)]
+    ask = shown(dialect, request, tmp_path, rules, *records, obligations=(budget,))
+    assert ask(fields=["code"]) == "disclosure-budget-spent"
+    assert len(ask(fields=["code"], limit=1)) == 1
+
+
+@pytest.mark.parametrize("hidden", ["withheld", "withheld by row", "a defect"])
+def test_the_order_of_related_rows_tells_nothing_that_they_hide(
+    hidden: str, dialect: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Where the column by which they are ordered is not always shown, they come as they were entered."""
+    fields = ["counts.grade", *([] if hidden == "withheld" else ["counts.amount"])]
+    rules: list[dict[str, Any]] = [{"id": "all", "permit": "read", "show": fields}]
+    if hidden == "withheld by row":
+        rules.append({"id": "no", "deny": "read", "rows": 'record.grade == "F1"', "fields": ["counts.amount"]})
+    amounts: list[Any] = [Defect(0), Defect(1)] if hidden == "a defect" else [2, 1]
+    row = {"grade": "F1", "amount": 1, "name": "n", "cite": "18.2702", "flag": True}
+    counts = tuple(row | {"grade": g, "amount": a} for g, a in zip(("F1", "F2"), amounts, strict=True))
+    ask = shown(dialect, request, tmp_path, rules, dataclasses.replace(case(1, "F1"), counts=counts))
+    assert [count["grade"] for count in ask()[0]["counts"]] == ["F1", "F2"]
 
 
 def test_a_pseudonym_is_of_one_resource() -> None:

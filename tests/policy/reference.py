@@ -3,7 +3,7 @@
 The rules are read here as design says them, not as views are composed of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -39,18 +39,21 @@ def facts(record: Case, instruments: tuple[Instrument, ...]) -> Facts:
 class Seen:
     """What a view holds of a record: what is withheld from it is not here.
 
-    `compared` are the cells at the precision at which they can be filtered and sorted; `because` names the rules by
-    which fields are masked or withheld here.
+    `compared` are the cells at the precision at which they can be filtered and sorted, `compared_rows` those of related
+    rows; `related` and `compared_rows` are None where there are more rows than a record can show. `because` names the
+    rules by which fields are masked or withheld here, and `standings` says of every field how it stands.
     """
 
     id: int
     person: int
     cells: dict[str, Scalar | None] = field(default_factory=dict)
     compared: dict[str, Any] = field(default_factory=dict)
-    related: dict[str, tuple[Row, ...]] = field(default_factory=dict)
+    related: dict[str, tuple[Row, ...] | None] = field(default_factory=dict)
     present: dict[str, bool] = field(default_factory=dict)
     pointer: str = ""
     because: dict[str, str] = field(default_factory=dict)
+    compared_rows: dict[str, tuple[Row, ...] | None] = field(default_factory=dict)
+    standings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,31 @@ class Law:
         """Return the one form that rules give a field."""
         return next((rule.masks[path] for rule in self.rules if path in rule.masks), None)
 
+    def withholding(self, path: str) -> list[Rule]:
+        """Return the denials of a field, or of the one that is shown in its place."""
+        mask = self.mask_of(path)
+        other = mask.field if mask is not None and mask.form is Form.OTHER_FIELD else path
+        return [rule for rule in self.denials if path in rule.fields or other in rule.fields]
+
+    def holds(self, path: str) -> bool:
+        """Whether the field can be seen in some record, in whatever form."""
+        given = any(path in rule.fields or path in rule.masks for rule in self.permits)
+        return given and all(rule.rows != TRUE for rule in self.withholding(path))
+
+    def masks(self, path: str) -> bool:
+        """Whether some record may show a form of the field: not where permits show it in full in every record."""
+        if any(path in rule.masks for rule in self.denials):
+            return True
+        return not self._given_everywhere(path) and any(path in rule.masks for rule in self.permits)
+
+    def shows(self, path: str) -> bool:
+        """Whether every record shows the field in full."""
+        return self._given_everywhere(path) and not self.withholding(path) and not self.masks(path)
+
+    def _given_everywhere(self, path: str) -> bool:
+        full = {rule.rows for rule in self.permits if path in rule.fields}
+        return TRUE in full or (bool(full) and full >= {rule.rows for rule in self.permits})
+
 
 def law(bundle: Bundle, day: date) -> Law:
     """Take the rules of the bundle's only document."""
@@ -92,37 +120,43 @@ def see(rules: Law, records: Sequence[Case], instruments: tuple[Instrument, ...]
 
 
 def _seen(rules: Law, record: Case, given: Facts) -> Iterator[Seen]:
-    matching = [rule for rule in rules.permits if rules.judge(rule, given) is True]
-    closed = [
-        rule for rule in rules.denials if not rule.fields and not rule.masks and rules.judge(rule, given) is not False
-    ]
+    verdicts = {rule: rules.judge(rule, given) for rule in rules.rules}
+    matching = [rule for rule in rules.permits if verdicts[rule] is True]
+    closed = [rule for rule in rules.denials if rule.denies_rows and verdicts[rule] is not False]
     if not matching or closed:
         return
     resource = rules.catalogue.resources["cases"]
     pointer = "" if any(not rule.pointer for rule in matching) else matching[0].pointer
     seen = Seen(record.id, record.person, pointer=pointer)
     related: dict[str, list[Row]] = {}
+    compared: dict[str, list[Row]] = {}
     for path, _ in resource.paths():
-        standing, rule = _standing(rules, path, given)
+        standing, rule = _standing(rules, path, verdicts)
+        seen.standings[path] = standing
         if standing != "shown":
             seen.because[path] = rule
         if standing == "withheld":
             continue
         relation, _, name = path.rpartition(".")
         mask = rules.mask_of(path)
+        form = mask if standing == "masked" else None
         if relation and resource.relations[relation].many:
             rows = related.setdefault(relation, [{} for _ in record.counts])
-            for row, source in zip(rows, record.counts, strict=True):
-                row[name] = _form(mask if standing == "masked" else None, _clean(source)[name], given)
+            others = compared.setdefault(relation, [{} for _ in record.counts])
+            for row, other, source in zip(rows, others, record.counts, strict=True):
+                value = _clean(source)[name]
+                row[name] = _form(form, value, given)
+                other[name] = row[name] if form else _compared(rules, path, mask, value, given)
             continue
         if relation:
             seen.present[relation] = record.verdict is not None
         value = _value(given, relation, name)
-        seen.cells[path] = _form(mask if standing == "masked" else None, value, given)
-        seen.compared[path] = _compared(rules, path, mask, value, given)
-        if standing == "masked":
-            seen.compared[path] = seen.cells[path]
-    seen.related.update({name: tuple(rows) for name, rows in related.items()})
+        seen.cells[path] = _form(form, value, given)
+        seen.compared[path] = seen.cells[path] if form else _compared(rules, path, mask, value, given)
+    for name, rows in related.items():
+        known = len(rows) <= resource.relations[name].at_most
+        seen.related[name] = tuple(rows) if known else None
+        seen.compared_rows[name] = tuple(compared[name]) if known else None
     yield seen
 
 
@@ -141,28 +175,22 @@ def _compared(rules: Law, path: str, mask: Mask | None, value: Any, given: Facts
 
 
 def _mixed(rules: Law, path: str) -> bool:
-    """Whether some row may show a form of the field: then all are compared in it."""
-    shows = any(path in rule.fields for rule in rules.permits)
-    return shows and any(path in rule.masks for rule in rules.rules)
+    """Whether some row may show the field itself, and some row a form of it: then all are compared in it."""
+    return any(path in rule.fields for rule in rules.permits) and rules.masks(path)
 
 
-def _standing(rules: Law, path: str, given: Facts) -> tuple[str, str]:
-    mask = rules.mask_of(path)
-    withholding = [
-        rule
-        for rule in rules.denials
-        if path in rule.fields or (mask is not None and mask.form is Form.OTHER_FIELD and mask.field in rule.fields)
-    ]
+def _standing(rules: Law, path: str, verdicts: Mapping[Rule, bool | None]) -> tuple[str, str]:
+    withholding = rules.withholding(path)
     for rule in withholding:
         if rule.rows == TRUE:
             return "withheld", rule.name
-    giving = [rule for rule in rules.permits if rules.judge(rule, given) is True]
+    giving = [rule for rule in rules.permits if verdicts[rule] is True]
     if not any(path in rule.fields or path in rule.masks for rule in giving):
         return "withheld", "default"
     for rule in withholding:
-        if rules.judge(rule, given) is not False:
+        if verdicts[rule] is not False:
             return "withheld", rule.name
-    coarse = [rule for rule in rules.denials if path in rule.masks and rules.judge(rule, given) is not False]
+    coarse = [rule for rule in rules.denials if path in rule.masks and verdicts[rule] is not False]
     if not coarse and any(path in rule.fields for rule in giving):
         return "shown", ""
     return "masked", [*coarse, *(rule for rule in giving if path in rule.masks)][0].name

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from gateway.access import Compare, Filter, SortKey
+from gateway.access import Compare, Filter, Named, Quantifier, Related, SortKey
+from gateway.bounds import MAX_SORT, MAX_VALUES
 from gateway.catalogue import Catalogue
 from gateway.domains import Kind
 from gateway.errors import Code, Unplannable
-from gateway.plan.planner import MAX_SORT, Plan, Planner
-from gateway.plan.shape import MAX_VALUES, operators
+from gateway.plan.planner import Plan, Planner
+from gateway.plan.shape import operators
 from gateway.policy.compose import Permit
 from gateway.policy.sql import prefix_range
 from gateway.policy.tables import Dialect
@@ -47,7 +48,9 @@ def refused(catalogue: Catalogue, view: View, **asked: Any) -> tuple[Code, str]:
 UNKNOWN = (Code.UNKNOWN_FIELD, "A field that the request names is not part of your view.")
 
 
-@pytest.mark.parametrize("path", ["flag", "verdict.flag", "nothing", "verdict", "verdict.", ".flag", "", "counts.name"])
+@pytest.mark.parametrize(
+    "path", ["flag", "verdict.flag", "nothing", "verdict", "verdict.", ".flag", "", "counts.name", "counts.nope"]
+)
 def test_a_hidden_field_is_refused_like_one_that_never_was(path: str, view: View, catalogue: Catalogue) -> None:
     """In the filter, in the order and among the fields, in the same words."""
     assert refused(catalogue, view, filter=Compare(path, "eq", True)) == UNKNOWN
@@ -56,15 +59,63 @@ def test_a_hidden_field_is_refused_like_one_that_never_was(path: str, view: View
 
 
 @pytest.mark.parametrize("path", ["counts", "counts.grade"])
-def test_related_rows_are_in_no_filter_and_no_order(path: str, view: View, catalogue: Catalogue) -> None:
-    """A relation to many can be asked for as a whole, and is no value of the record."""
+def test_related_rows_are_no_value_of_the_record(path: str, view: View, catalogue: Catalogue) -> None:
+    """A relation to many can be shown, as a whole or by field, and not compared or sorted by."""
     assert refused(catalogue, view, filter=Compare(path, "eq", "F1")) == UNKNOWN
     assert refused(catalogue, view, sort=(SortKey(path, False),)) == UNKNOWN
-    assert plan(catalogue, view, fields=("counts", "name")).fields == ("name", "counts")
+    assert plan(catalogue, view, fields=(path, "name")).fields == ("name", path)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Related("counts", Quantifier.ANY, Compare("name", "eq", "a")),
+        Related("counts", Quantifier.NONE, Compare("counts.grade", "eq", "F1")),
+        Related("counts", Quantifier.ALL, Compare("code", "eq", "a")),
+        Related("counts", Quantifier.ANY, Related("counts", Quantifier.ANY, Compare("grade", "eq", "F1"))),
+        Related("counts", Quantifier.ANY, Named("a", None, None)),
+        Related("verdict", Quantifier.ANY, Compare("grade", "eq", "F1")),
+        Related("cases", Quantifier.ANY, Compare("grade", "eq", "F1")),
+        Related("", Quantifier.ANY, Compare("grade", "eq", "F1")),
+    ],
+)
+def test_what_the_view_does_not_hold_of_a_relation_was_never_there(
+    asked: Filter, view: View, catalogue: Catalogue
+) -> None:
+    """Hidden fields, fields of the record, relations to one, of relations and of none: all in the same words."""
+    assert refused(catalogue, view, filter=asked) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("show", "mask"),
+    [
+        ([], {}),
+        (["name"], {}),
+        (["name"], {"born": "age-band"}),
+        (["born"], {"name": "first-letter"}),
+        (["born"], {"name": "code"}),
+        (["born", "name"], {"name": "pseudonym"}),
+    ],
+)
+def test_a_name_is_searched_where_the_view_shows_enough(
+    show: list[str], mask: dict[str, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    """The names themselves, and at least the year of birth."""
+    permit = ask(bundle(tmp_path, small.document([opens("a", show=["code", *show], mask=mask)])))
+    assert isinstance(permit, Permit)
+    assert refused(catalogue, permit.view, filter=Named("a", "b", 1984)) == UNKNOWN
+
+
+def test_a_name_is_searched_in_a_resource_that_has_one(view: View, catalogue: Catalogue) -> None:
+    """The catalogue names the fields; a person's given name alone is enough."""
+    assert plan(catalogue, view, filter=Named(None, "b", 1984)).fields
+    resources = {"cases": replace(catalogue.resources["cases"], names=None)}
+    nameless = replace(catalogue, resources=resources)
+    assert refused(nameless, view, filter=Named("a", None, None)) == UNKNOWN
 
 
 OPERATORS = {
-    Kind.TEXT: {"eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "is_null"},
+    Kind.TEXT: {"eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "starts", "is_null"},
     Kind.STATUTE: {"eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "is_null"},
     Kind.CODE: {"eq", "ne", "in", "is_null"},
     Kind.INTEGER: {"eq", "ne", "in", "lt", "lte", "gt", "gte", "is_null"},
@@ -99,6 +150,17 @@ def test_each_kind_has_its_operators(view: View, catalogue: Catalogue) -> None:
         Compare("name", "eq", None),
         Compare("name", "eq", "x" * 13),
         Compare("name", "prefix", ""),
+        Compare("name", "starts", ""),
+        Compare("name", "starts", "\u0301"),
+        Compare("name", "starts", "x" * 13),
+        Compare("name", "starts", 1),
+        Named("", None, None),
+        Named("a", 1, None),
+        Named("a", None, "1984"),
+        Named("a", None, "1984-02-30"),
+        Named("a", None, 1849),
+        Named("a", None, True),
+        Named("a", None, 1984.5),
         Compare("name", "prefix", 1),
         Compare("grade", "eq", "F9"),
         Compare("amount", "eq", 51),

@@ -100,7 +100,11 @@ def test_evidence_that_is_none(option: str, content: bytes, log: Written, tmp_pa
 
 
 @pytest.mark.parametrize("option", ["--key", "--witness"])
-@pytest.mark.parametrize("key", ["", "nothing", "a+b+c", "x" * 5000, "a\x01b", "a+00000000+AAAA", _of_another_id()])
+@pytest.mark.parametrize(
+    "key",
+    ["", "nothing", "a+b+c", "x" * 5000, "a\x01b", "a+00000000+AAAA", _of_another_id()],
+    ids=["empty", "word", "parts", "long", "control", "digest", "another-id"],
+)
 def test_a_key_that_is_none(option: str, key: str, log: Written, tmp_path: Path) -> None:
     """A key that is none is a mistake in the command, which ends with 2."""
     ended = _run(tmp_path / "log", "--key", vkey(log.key), option, key)

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 from gateway import app as composition
 from gateway import tables
 from gateway.audit.entry import Entry
+from gateway.cli.verify import NOT_VERIFIED, verify
 from gateway.identity import clients
 from gateway.settings import Settings
 from gateway.telemetry import Telemetry
@@ -236,3 +238,22 @@ def test_a_command_sends_its_alert_before_it_ends(hook: Hook, databases: Databas
     assert [(body["kind"], body["found"], body["log"]) for body in hook.bodies] == [
         ("verification-failure", "truncated", "gateway.test/log")
     ]
+
+
+def test_a_log_that_does_not_verify_is_told_and_evidence_that_is_none_is_not(
+    watched: Watched, hook: Hook, tmp_path: Path
+) -> None:
+    """A mistyped file says nothing of the log."""
+    with watched() as world:
+        world.asker().get("/v1/resources")
+        world.gateway.log.seal_all()
+        environment = worlds.environment(world.settings)
+    (tmp_path / "mistyped").write_text("nothing", encoding="utf-8")
+    for given in ([], ["--against", str(tmp_path / "mistyped")]):
+        ended = CliRunner().invoke(verify, given, env=environment)
+        assert ended.exit_code == (NOT_VERIFIED if given else 0), ended.output
+    with world.gateway.store.transaction() as connection:
+        connection.execute(tables.leaf.update().where(tables.leaf.c.leaf_index == 1).values(leaf_hash=b"0" * 32))
+    assert not hook.bodies
+    assert CliRunner().invoke(verify, [], env=environment).exit_code == NOT_VERIFIED
+    assert [body["kind"] for body in hook.bodies] == ["verification-failure"]

@@ -130,6 +130,11 @@ def compared(field: str, operator: str, operand: object) -> str:
     return json.dumps({"filter": {field: {operator: operand}}})
 
 
+def related(relation: str, field: str, operator: str = "eq", operand: object = "F1") -> str:
+    """Write a search with one comparison in the rows of a relation."""
+    return json.dumps({"filter": {relation: {"any": {field: {operator: operand}}}}})
+
+
 def each(field: str, operator: str, *operands: object) -> list[str]:
     """Write a search for each operand."""
     return [compared(field, operator, operand) for operand in operands]
@@ -141,7 +146,11 @@ def nested(levels: int) -> str:
     return '{"filter":' + '{"not":' * around + '{"district":{"eq":"24"}}' + "}" * around + "}"
 
 
+NO_FILTERS: tuple[object, ...] = ({}, [], "F1", None)
+NO_NAMES: tuple[object, ...] = (*NO_FILTERS, {"born": 1984}, {"family": "a", "sex": "F"})
 MALFORMED: list[str | bytes] = [
+    *(json.dumps({"filter": {"charges": {word: part}}}) for word in ("any", "none", "all") for part in NO_FILTERS),
+    *(json.dumps({"filter": {"named": part}}) for part in NO_NAMES),
     "",
     " ",
     "{",
@@ -219,6 +228,12 @@ UNKNOWN_FIELD = [
     # A hidden field behind an operator that does not exist is first of all no part of the view.
     compared(HIDDEN, "like", "%"),
     compared(HIDDEN, "eq", 2**70),
+    # Nor can it be reached through a relation, which must be one to many, and one of the view.
+    *(related("charges", name) for name in ("ssn", "family_name", "charges.grade", "disposition.outcome", "", "*")),
+    *(related(name, "family_name") for name in ("victims", "witnesses", "person", "release_conviction", "arrests", "")),
+    '{"filter": {"charges": {"any": {"charges": {"any": {"grade": {"eq": "F1"}}}}}}}',
+    '{"filter": {"charges": {"none": {"named": {"family": "a"}}}}}',
+    '{"filter": {"charges": {"eq": "F1"}}}',
 ]
 UNKNOWN_OPERATOR = [
     *(compared("family_name", operator, "a") for operator in ("like", "EQ", "", "=", "$ne", "contains", "regex")),
@@ -229,6 +244,8 @@ UNKNOWN_OPERATOR = [
     compared("arrested_at", "prefix", "2014"),
     # Opaque ids can neither be compared nor ordered.
     compared("person", "eq", 1),
+    compared("sex", "starts", "F"),
+    related("charges", "grade", "prefix"),
     compared("person", "gt", "A"),
     '{"sort": ["person"]}',
 ]
@@ -273,9 +290,22 @@ NOT_MOMENTS = (
     "2014-04-16T10:00:00,5Z",
     "2014-04-16T10:00:00+00:00:30",
 )
+NOT_NAMES: tuple[dict[str, Any], ...] = (
+    {"family": ""},
+    {"family": None},
+    {"family": 1},
+    {"given": ["a"]},
+    {"given": {"starts": "a"}},
+    {"family": "a\0"},
+    {"family": "a" * 61},
+    *({"family": "a", "born": born} for born in ("1984", "1984-02-30", 1849, 2200, True, 1984.5, [1984], None)),
+)
 OUT_OF_DOMAIN = [
     *each("district", "eq", None, 24, 24.0, True, ["24"], {"a": "24"}, "245"),
     *each("family_name", "eq", "\0", "a\0", "\ud800", "\udc00\ud800", "a" * 61, "é" * 61),
+    *each("family_name", "starts", "", "\u0301", "\0", "a" * 61, None, ["a"], 1),
+    *(json.dumps({"filter": {"named": asked}}) for asked in NOT_NAMES),
+    related("charges", "grade", "eq", "F9"),
     *each("family_name", "prefix", "", "\0", "\udbff", "a" * 61, None, ["a"]),
     *each("district", "in", "24", [], [24], [None], ["24", "\0"], [["\ud800"]], {"0": "24"}),
     compared("district", "in", [f"{n:02d}"[:2] for n in range(101)]),
@@ -304,6 +334,11 @@ TOO_COMPLEX = [
     '{"filter": {"district": {"eq": ' + "[" * 30_000 + "]" * 30_000 + "}}}",
     json.dumps({"filter": {"or": [{"district": {"eq": "24"}}] * 51}}),
     json.dumps({"filter": {"and": [{"bail_amount": {"gte": 1, "lte": 9}}] * 26}}),
+    json.dumps({"filter": {"or": [{"charges": {"any": {"grade": {"eq": "F1"}}}}] * 9}}),
+    json.dumps({"filter": {"or": [{"family_name": {"starts": "a"}}] * 9}}),
+    json.dumps({"filter": {"or": [{"named": {"family": "a", "given": "b"}}] * 3}}),
+    json.dumps({"filter": {"charges": {"all": {"or": [{"grade": {"eq": "F1"}}] * 51}}}}),
+    '{"filter": {"charges": {"any": ' + nested(8)[len('{"filter":') : -1] + "}}}",
 ]
 BAD_CURSORS: tuple[object, ...] = ("", "A", "AAAA", "A" * 300, "é", "A" * 8193, 3, [], True)
 NOT_CURSORS = [json.dumps({"cursor": value}) for value in BAD_CURSORS]
@@ -557,11 +592,13 @@ def test_query_parameters_are_unknown_everywhere(asker: Asker) -> None:
 def test_a_method_that_does_not_fit_is_refused_with_those_that_do(asker: Asker) -> None:
     """Each address names its methods in Allow, and answers no other."""
     asked = (
-        ("PUT", "/v1/arrests/search", {"GET", "HEAD", "POST"}),
+        ("PUT", "/v1/arrests/search", {"POST"}),
+        ("GET", "/v1/arrests/search", {"POST"}),
         ("DELETE", "/v1/arrests/AAAA", {"GET", "HEAD"}),
         ("PATCH", "/v1/arrests/AAAA", {"GET", "HEAD"}),
         ("POST", "/v1/resources", {"GET", "HEAD"}),
         ("OPTIONS", "/v1/resources", {"GET", "HEAD"}),
+        ("POST", "/openapi.json", {"GET", "HEAD"}),
         ("TRACE", "/v1/resources", {"GET", "HEAD"}),
         ("GET", "/oauth/token", {"POST"}),
         ("POST", "/healthz", {"GET", "HEAD"}),
@@ -642,7 +679,6 @@ NOT_IDS = (
     "1",
     "null",
     "..",
-    "search",
 )
 
 

@@ -70,3 +70,50 @@ def test_a_record_is_read_by_its_id_and_hidden_ones_are_missing(make_world: Make
     foreign, forged = other.get(f"/v1/arrests/{record['id']}"), one.get("/v1/arrests/AAAA")
     assert foreign.status_code == forged.status_code == 404
     assert foreign.data == forged.data
+
+
+def test_related_rows_are_searched_and_shown_in_part(make_world: MakeWorld) -> None:
+    """A search by charges finds the records whose shown charges say so, and shows of them what was asked for."""
+    asker = make_world(rehearsal_day="2011-01-01").asker()
+    everything = asker.every({"limit": 200, "fields": ["charges"]})
+    asked = {"charges": {"any": {"grade": {"in": ["F1", "F2"]}}, "none": {"disposed_on": {"is_null": False}}}}
+    found = asker.every({"limit": 7, "filter": asked, "fields": ["charges.grade", "district"]})
+    expected = [
+        record["id"]
+        for record in everything
+        if any(charge["grade"] in ("F1", "F2") for charge in record["charges"])
+        and all(charge["disposed_on"] is None for charge in record["charges"])
+    ]
+    assert 0 < len(expected) < len(everything)
+    assert [record["id"] for record in found] == expected
+    assert all(record.keys() == {"id", "district", "charges"} for record in found)
+    assert {field for record in found for charge in record["charges"] for field in charge} == {"grade"}
+
+
+def test_a_person_is_found_by_a_name_as_it_was_heard(make_world: MakeWorld) -> None:
+    """In small letters, either way round, born about then; the log names the fields and no term."""
+    world = make_world(rehearsal_day="2011-01-01")
+    asker = world.asker()
+    fields = ["family_name", "given_name", "date_of_birth"]
+    someone = next(r for r in asker.every({"limit": 200, "fields": fields}) if r["date_of_birth"])
+    heard = {"family": someone["given_name"].lower(), "given": someone["family_name"][:3].upper()}
+    year = int(someone["date_of_birth"][:4])
+    for born, is_found in ((someone["date_of_birth"], True), (year + 1, True), (year + 3, False)):
+        answer = asker.search({"filter": {"named": {**heard, "born": born}}, "fields": fields})
+        assert (someone["id"] in [record["id"] for record in answer.get_json()["records"]]) is is_found
+    leaf = next(leaf for leaf in world.leaves() if "filtered" in leaf)
+    assert leaf["filtered"] == sorted(fields)
+    assert heard["family"] not in str(leaf)
+
+
+def test_a_view_says_how_it_can_be_searched(make_world: MakeWorld) -> None:
+    """Fields of the record, of relations to many, and the parts of a name."""
+    world = make_world(rehearsal_day="2011-01-01")
+    (arrests,) = world.asker().get("/v1/resources").get_json()["resources"]
+    assert "starts" in arrests["fields"]["family_name"]["operators"]
+    assert arrests["related"].keys() == {"charges"}
+    assert arrests["related"]["charges"]["disposed_on"] == {
+        "values": "a date from 1850-01-01 to 2199-12-31, YYYY-MM-DD",
+        "operators": ["eq", "gt", "gte", "in", "is_null", "lt", "lte", "ne"],
+    }
+    assert arrests["named"] == ["born", "family", "given"]

@@ -118,10 +118,11 @@ def _settings(directory: Path, port: int, policies: Path, client_limit: str) -> 
         "POLICIES": str(policies),
         "APPROVERS": str(directory / "allowed_signers"),
         "ISSUER": f"http://{HOST}:{port}",
-        "LOG_ORIGIN": "demo.arrest-gateway.example/log",
+        "LOG_ORIGIN": "sandbox.demo.arrest-gateway.example/log",
         "LOG_PUBLIC": str(directory / "public"),
         "BIND": f"{HOST}:{port}",
         "CLIENT_LIMIT": client_limit,
+        "SANDBOX": "true",
         "REHEARSAL_DAY": DAY.isoformat(),
         "REHEARSAL_WITH": CLOSING,
     }

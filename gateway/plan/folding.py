@@ -1,0 +1,93 @@
+"""Folding: how texts are compared where case and accents are put aside, and by which ranges an index finds them.
+
+Latin capitals become small, their accents go, and joined letters are written as two; other scripts, spaces and signs
+stay as they are. `fold` says so of one text, and `folded` is the same in SQL.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from gateway.policy.sql import prefix_range
+from gateway.policy.tables import Dialect, Value
+
+# The function of the same meaning that a connection to SQLite has; it takes the bytes of a text.
+FUNCTION = "folded"
+# So many letters of a text enter an index; each more than doubles the ranges, and leaves fewer rows in them.
+LEAD = 4
+
+_MARKS = range(0x0300, 0x0370)
+_LATIN = (range(0x00C0, 0x0250), range(0x1E00, 0x1F00))
+_WITHOUT_ACCENT = {"ø": "o", "Ø": "o", "đ": "d", "Đ": "d", "ł": "l", "Ł": "l", "ħ": "h", "Ħ": "h", "ŧ": "t", "Ŧ": "t"}
+_JOINED = {"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th"}
+_CAPITALS = {"ẞ": "ß", "Æ": "æ", "Œ": "œ", "Þ": "þ"}
+_BEYOND_ASCII = "\x80"
+
+
+def _letters() -> Iterator[tuple[str, str]]:
+    """Yield each letter that is written as one other."""
+    yield from ((chr(n), chr(n).lower()) for n in range(ord("A"), ord("Z") + 1))
+    yield from _WITHOUT_ACCENT.items()
+    yield from _CAPITALS.items()
+    for letter in (chr(n) for numbers in _LATIN for n in numbers):
+        base, *marks = list(unicodedata.normalize("NFD", letter))
+        if base.isascii() and base.isalpha() and marks and all(ord(mark) in _MARKS for mark in marks):
+            yield letter, base.lower()
+
+
+_ONE_FOR_ONE = dict(_letters())
+_TABLE = str.maketrans(_ONE_FOR_ONE | dict.fromkeys(map(chr, _MARKS), None))
+
+
+def fold(text: str) -> str:
+    """Fold a text."""
+    text = text.translate(_TABLE)
+    for joined, parts in _JOINED.items():
+        text = text.replace(joined, parts)
+    return text
+
+
+def folded(column: Value, dialect: Dialect) -> Value:
+    """Fold a column of texts in SQL; total on whatever it holds."""
+    if dialect is Dialect.SQLITE:
+        return sa.func.folded(sa.cast(column, sa.LargeBinary))
+    plain = sa.collate(column, "C")
+    letters = "".join(_ONE_FOR_ONE) + "".join(map(chr, _MARKS))
+    text = sa.func.translate(plain, _text(letters), _text("".join(_ONE_FOR_ONE.values())))
+    for joined, parts in _JOINED.items():
+        text = sa.func.replace(text, _text(joined), _text(parts))
+    # Most names are ASCII, which is folded in a fraction of the time.
+    ascii_alone = sa.func.octet_length(plain) == sa.func.char_length(plain)
+    return sa.case((ascii_alone, sa.func.lower(plain)), else_=text)
+
+
+def fold_bytes(content: object) -> str | None:
+    """Fold what a column of SQLite holds; what is no text has no folded form."""
+    try:
+        return fold(content.decode()) if isinstance(content, bytes) else None
+    except UnicodeDecodeError:
+        return None
+
+
+def ranges(folded_prefix: str) -> tuple[tuple[str, str], ...]:
+    """Return ranges of code points that hold every text whose folded form starts with a prefix, and few others.
+
+    Up to its first letter beyond ASCII, a text is spelt like its folded form, in capitals or not. So there is a range
+    for each such spelling of the first letters, and one for each that goes on beyond ASCII. Their number depends on
+    that of the letters alone, so that a statement serves all prefixes; a sign, which has no capital, repeats a range.
+    """
+    found: list[tuple[str, str]] = []
+    spellings = [""]
+    for letter in folded_prefix[:LEAD]:
+        found += [(spelling + _BEYOND_ASCII, prefix_range(spelling)[1]) for spelling in spellings]
+        spellings = [spelling + case for spelling in spellings for case in _cases(letter)]
+    return (*found, *(prefix_range(spelling) for spelling in spellings))
+
+
+def _cases(letter: str) -> tuple[str, str]:
+    return (letter, letter.upper()) if letter.isascii() else (letter, letter)
+
+
+def _text(value: str) -> Value:
+    return sa.literal_column(f"'{value}'")

@@ -1,0 +1,68 @@
+"""The mark of an invented arrest database: a table that says so by its name, and how many rows were invented of each.
+
+The name alone tells: whoever may see that a table exists sees it, whatever they may read of it.
+"""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, Inspector
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.errors import ConfigurationError
+
+TABLE = sa.Table(
+    "all_records_are_invented",
+    sa.MetaData(),
+    sa.Column("table_name", sa.String(60), primary_key=True),
+    sa.Column("row_count", sa.BigInteger, nullable=False),
+)
+
+
+def mark(connection: Connection, counts: Mapping[str, int]) -> None:
+    """Mark a database, in the transaction that fills it, with the number of rows of each table."""
+    TABLE.create(connection)
+    connection.execute(TABLE.insert(), [{"table_name": name, "row_count": count} for name, count in counts.items()])
+
+
+def contradiction(inspector: Inspector, *, sandbox: bool) -> str | None:
+    """Say why a gateway can't be over this database: it is invented, or it is not; None where they agree."""
+    match inspector.has_table(TABLE.name), sandbox:
+        case True, False:
+            return (
+                f"the arrest database is invented, by its table '{TABLE.name}', and this gateway is no sandbox: is "
+                "GATEWAY_ARREST_URL right? See GATEWAY_SANDBOX"
+            )
+        case False, True:
+            return (
+                f"the arrest database has no table '{TABLE.name}', so its records may be real, and this gateway is a "
+                "sandbox: 'gateway seed' makes an invented database"
+            )
+        case _:
+            return None
+
+
+def check(engine: Engine, *, sandbox: bool) -> None:
+    """Refuse to start over a database of the other kind, and a sandbox over one to which rows were added since."""
+    try:
+        against = contradiction(sa.inspect(engine), sandbox=sandbox)
+        changed = _changed(engine) if sandbox and against is None else []
+    except SQLAlchemyError:
+        raise ConfigurationError("the arrest database can't be read; is GATEWAY_ARREST_URL right?") from None
+    if against is not None:
+        raise ConfigurationError(against)
+    if changed:
+        raise ConfigurationError(
+            f"the tables {', '.join(changed)} have other numbers of rows than were invented: what was added may be "
+            "real; make the sandbox's database anew with 'gateway seed'"
+        )
+
+
+def _changed(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        marked = connection.execute(sa.select(TABLE).order_by(TABLE.c.table_name)).all()
+        return [
+            name
+            for name, rows in marked
+            if connection.scalar(sa.select(sa.func.count()).select_from(sa.table(name))) != rows
+        ]

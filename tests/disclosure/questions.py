@@ -1,0 +1,118 @@
+"""Random questions: filters of every form and operator, orders, fields and page sizes; some can't be asked."""
+
+from random import Random
+from typing import Any
+
+from gateway.domains import Domain, Kind
+from gateway.policy.masks import BANDS
+from tests.disclosure.filters import OPERATORS, QUANTIFIERS, related_paths, scalar_paths
+from tests.disclosure.regimes import cases, domain
+from tests.policy import small
+from tests.policy.reference import Law
+
+_NOWHERE = ("nope", "verdict", "verdict.nope", "", "counts.grade", "person")
+_STRANGE: tuple[Any, ...] = (None, True, 3, -1, "", "z" * 5000, "1984-02-29", [], ["a", 1], 1.5)
+
+
+def search(chance: Random, law: Law) -> dict[str, Any]:
+    """A question for a page of records."""
+    body: dict[str, Any] = {"limit": chance.choice((1, 1, 2, 2, 3, 5, 200))}
+    if chance.random() < 0.75:
+        body["filter"] = asked(chance, law, chance.choice((0, 1, 1, 2, 3)))
+    if chance.random() < 0.5:
+        paths = {_path(chance, law) for _ in range(chance.randint(1, 3))}
+        body["sort"] = [chance.choice(("", "-")) + path for path in sorted(paths)]
+        chance.shuffle(body["sort"])
+    if chance.random() < 0.4:
+        known = [*scalar_paths(law), *related_paths(law), *(["counts"] if related_paths(law) else [])]
+        fields = chance.sample(known, chance.randint(1, min(4, len(known)))) if known else []
+        body["fields"] = fields if chance.random() < 0.93 else sorted({*fields, _any_path(chance)})
+    return body
+
+
+def asked(chance: Random, law: Law, depth: int, relation: str = "") -> dict[str, Any]:
+    """A filter of at most this depth, on the record or on the rows of a relation."""
+    if depth == 0:
+        return _leaf(chance, law, relation)
+    match chance.choice(("not", "and", "or", "members")):
+        case "not":
+            return {"not": asked(chance, law, depth - 1, relation)}
+        case "members":
+            return _leaf(chance, law, relation) | _leaf(chance, law, relation)
+        case join:
+            return {join: [asked(chance, law, depth - 1, relation) for _ in range(chance.randint(1, 3))]}
+
+
+def _leaf(chance: Random, law: Law, relation: str) -> dict[str, Any]:
+    kind = chance.random()
+    if not relation and kind < 0.25:
+        inner = asked(chance, law, chance.choice((0, 0, 1, 2)), "counts")
+        name = "counts" if chance.random() < 0.95 else chance.choice(("verdict", "nope"))
+        return {name: {chance.choice(QUANTIFIERS): inner}}
+    if not relation and kind < 0.35:
+        return {"named": _named(chance)}
+    path = _path(chance, law, relation)
+    tests = [_test(chance, law, f"{relation}.{path}" if relation else path) for _ in range(chance.choice((1, 1, 1, 2)))]
+    return {path: {name: operand for test in tests for name, operand in test.items()}}
+
+
+def _path(chance: Random, law: Law, relation: str = "") -> str:
+    """A field, most often one of the view that can be compared."""
+    if relation:
+        held = [path.partition(".")[2] for path in related_paths(law)]
+        every = list(cases().relations[relation].fields)
+        return chance.choice(held if held and chance.random() < 0.93 else [*every, "nope"])
+    held = [path for path in scalar_paths(law) if OPERATORS[domain(law, path).kind]]
+    return chance.choice(held) if held and chance.random() < 0.93 else _any_path(chance)
+
+
+def _any_path(chance: Random) -> str:
+    return chance.choice([*(path for path, _ in cases().paths() if not path.startswith("counts.")), *_NOWHERE])
+
+
+def _test(chance: Random, law: Law, path: str) -> dict[str, Any]:
+    known = path in [each for each, _ in cases().paths()]
+    held = domain(law, path) if known else Domain(Kind.TEXT, most=4)
+    operators = OPERATORS[held.kind] if chance.random() < 0.97 else ("like", "starts", "prefix", "lt", "is_null")
+    operator = chance.choice(operators or ("eq",))
+    if operator == "is_null":
+        return {operator: chance.choice((True, False)) if chance.random() < 0.97 else 1}
+    if operator == "in":
+        return {operator: [_value(chance, held) for _ in range(chance.randint(1, 3))]}
+    if operator in ("prefix", "starts"):
+        return {operator: _start(chance, held)}
+    return {operator: _value(chance, held)}
+
+
+def _start(chance: Random, held: Domain) -> Any:
+    value = _value(chance, held)
+    if not isinstance(value, str) or chance.random() < 0.03:
+        return value
+    chosen = value[: chance.randint(1, 3)] or "a"
+    return chosen.swapcase() if chance.random() < 0.3 else chosen
+
+
+def _value(chance: Random, held: Domain) -> Any:
+    """A value of the domain, written as a client writes it."""
+    if chance.random() < 0.03:
+        return chance.choice(_STRANGE)
+    if held == BANDS:
+        return chance.choice(("0-9", "10-19", "20-29", "30-39"))
+    if held.kind is Kind.INTEGER and held.low > 0:
+        return chance.choice((1850, 1983, 1984, 1990, 2001))
+    if held.kind is Kind.TEXT and held.most == 1:
+        return chance.choice(("a", "b", "A", "é", "1"))
+    if held.kind is Kind.KEY:
+        return "A" * 34
+    value = chance.choice(small.CHOICES[held.kind])
+    if held.kind is Kind.TEXT:
+        return value[-held.most :]
+    return value.isoformat() if held.kind in (Kind.DATE, Kind.TIMESTAMP) else value
+
+
+def _named(chance: Random) -> dict[str, Any]:
+    parts = chance.choice((("family",), ("given",), ("family", "given")))
+    named: dict[str, Any] = {part: chance.choice(("a", "A", "ab", "B", "b", "e", "u", "x")) for part in parts}
+    if chance.random() < 0.4:
+        named["born"] = chance.choice((1984, 2001, "1984-02-29", "1985-03-01", "2002-03-01", "never", 99999))
+    return named
