@@ -51,6 +51,7 @@ def answers(served: World) -> Iterator[tuple[str, TestResponse]]:
     yield "record", client.get(f"/v1/arrests/{page.get_json()['records'][0]['id']}")
     yield "no record", client.get("/v1/arrests/AAAA")
     yield "description", client.get("/v1/resources")
+    yield "document", client.get("/openapi.json")
     yield "notices", client.get("/v1/notices")
     yield "no notice", client.world.request("POST", f"/v1/notices/{'0' * 32}/acknowledge", headers=client.headers())
     yield "malformed", client.search("{")
@@ -78,7 +79,9 @@ def answers(served: World) -> Iterator[tuple[str, TestResponse]]:
 def says_so(response: TestResponse) -> tuple[bool, bool]:
     """Whether the header says so, and whether the body does, if it is an object of JSON."""
     told = response.get_json() if response.is_json else {"sandbox": True}
-    return response.headers.get(HEADER[0]) == HEADER[1], told.get("sandbox") is True
+    return response.headers.get(HEADER[0]) == HEADER[1], told.get(
+        "x-sandbox" if "openapi" in told else "sandbox"
+    ) is True
 
 
 @dataclass(frozen=True, slots=True)
