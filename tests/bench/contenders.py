@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import psycopg
@@ -110,6 +111,19 @@ def select_scripts(statement: str, parameters: Sequence[Mapping[str, Parameter]]
 def with_literals(statement: str, values: Mapping[str, Parameter]) -> str:
     """Write the values of a statement into it."""
     return _PARAMETER.sub(lambda found: sql.Literal(values[found[1]]).as_string(), statement).replace("%%", "%")
+
+
+def blocks(server: Postgres, database: str, statement: str, parameters: Sequence[Mapping[str, Parameter]]) -> float:
+    """Return how many blocks PostgreSQL touches for a statement, in the middle: a figure that no load changes."""
+    # The gateway's own connections have the same settings.
+    options = "-c jit=off -c max_parallel_workers_per_gather=0"
+    with psycopg.connect(server.url(database), autocommit=True, options=options) as connection:
+        plans = (
+            connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}".encode(), values)
+            for values in parameters
+        )
+        touched = [row[0][0]["Plan"] for plan in plans for row in plan]
+    return float(median(each["Shared Hit Blocks"] + each["Shared Read Blocks"] for each in touched))
 
 
 def insert_script(server: Postgres, database: str) -> str:

@@ -47,6 +47,7 @@ class Run:
     """A whole run."""
 
     results: Sequence[Result]
+    blocks: Mapping[str, Sequence[float]]
     commits: Mapping[int, Sample]
     memory: Mapping[str, Sequence[Memory]]
     workers: int
@@ -59,7 +60,7 @@ class Run:
 
 def write_requests(run: Run) -> str:
     """Put what was measured of requests between its markers of the page; return what was put there."""
-    findings = Findings(tuple(_aims(run)), (_commits(run), _memory(run)))
+    findings = Findings(tuple(_aims(run)), (_blocks(run), _commits(run), _memory(run)))
     return _put("requests", "\n\n".join(("### Requests", _setting(run), _table(run), *_findings([findings]))))
 
 
@@ -178,6 +179,13 @@ def _cells(taken: Sample | None) -> str:
     if taken is None:
         return "- | - | -"
     return f"{taken.rate:.0f} | {taken.p50:.2f} | {taken.p99:.2f}"
+
+
+def _blocks(run: Run) -> str:
+    stated = "; ".join(
+        f"{title} {' and '.join(f'{each:,.0f}' for each in touched)}" for title, touched in run.blocks.items()
+    )
+    return f"Blocks of 8 KiB that PostgreSQL touches for the SELECT over the two sizes, in the middle: {stated}."
 
 
 def _commits(run: Run) -> str:

@@ -53,6 +53,7 @@ UNREACHED = "100000000/minute"
 SERVER = ("max_connections=400", "random_page_cost=1.1")
 WORKERS = 2
 WARM_UP = 1
+_EXPLAINED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,15 @@ def measured(
             for result in _measure(server, benches, at, connections, seconds, rounds)
         ]
         scratch = server.create()
+        touched = {
+            workload.title: [_blocks(server, bench, at) for bench in benches]
+            for at, workload in enumerate(benches[0].workloads)
+        }
         insert = [contenders.insert_script(server, scratch)]
         largest = benches[-1]
         return Run(
             results=results,
+            blocks=touched,
             commits={n: contenders.pgbench(server, scratch, insert, n, seconds) for n in CONNECTIONS},
             memory={
                 "gateway": largest.gateway.memory(),
@@ -270,6 +276,11 @@ def _measure(
         result = Result(workload.name, workload.title, arrests, connections, gateway, bare, other, select)
         click.echo(report.told(result), err=True)
         yield result
+
+
+def _blocks(server: Postgres, bench: Bench, at: int) -> float:
+    workload = bench.workloads[at]
+    return contenders.blocks(server, bench.size.name, workload.statement.sql, workload.parameters[:_EXPLAINED])
 
 
 def _driven(server: Server, requests: Sequence[bytes], connections: int, seconds: int) -> Sample:
