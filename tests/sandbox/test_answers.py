@@ -77,11 +77,10 @@ def answers(served: World) -> Iterator[tuple[str, TestResponse]]:
 
 
 def says_so(response: TestResponse) -> tuple[bool, bool]:
-    """Whether the header says so, and whether the body does, if it is an object of JSON."""
+    """Whether the header says so, and whether the body does, if it is an object of JSON; OpenAPI has it its own way."""
     told = response.get_json() if response.is_json else {"sandbox": True}
-    return response.headers.get(HEADER[0]) == HEADER[1], told.get(
-        "x-sandbox" if "openapi" in told else "sandbox"
-    ) is True
+    member = "x-sandbox" if "openapi" in told else "sandbox"
+    return response.headers.get(HEADER[0]) == HEADER[1], told.get(member) is True
 
 
 @dataclass(frozen=True, slots=True)
