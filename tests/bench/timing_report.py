@@ -72,8 +72,8 @@ comes to.
 
 **What to take from it.** Other work on the machine hides differences: compare the quartiles' distance with the
 difference of the medians. A table with fewer than 10,000 pairs, or a load above the number of processors, flatters the
-gateway; on a quiet machine the same difference is told in fewer samples. On a grid the questions are asked side by side,
-each in a thread, since most of the time is waiting: that adds noise, and the two tables are not of equal conditions.
+gateway; on a quiet machine the same difference is told in fewer samples. On a grid the questions are asked side by
+side, each in a thread, since most of the time is waiting: that adds noise, and two tables are not of equal conditions.
 
 **The statistics, and the thresholds, which were stated before anything was measured.**
 
