@@ -243,7 +243,7 @@ def _long_cursor(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Cursors, "seal", lambda self, cursor, bound, _room: seal(self, cursor, bound, 0))
 
 
-@plant("C", "a cursor of another client, or for another question, is taken", shown_by=0)
+@plant("C", "a cursor of another client, or for another question, is taken", shown_by=28)
 def _free_cursor(patch: pytest.MonkeyPatch) -> None:
     seal, opened = Cursors.seal, Cursors.open
     patch.setattr(Cursors, "seal", lambda self, cursor, _bound, room: seal(self, cursor, (), room))
