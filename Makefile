@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage test-deep mutants check format lock bench bench-log bench-timing clean
+.PHONY: help setup demo test coverage test-deep mutants check format lock bench bench-requests bench-log bench-timing clean
 
 export UV_PYTHON_DOWNLOADS := never
 UV := .tools/bin/uv
@@ -48,6 +48,9 @@ format: setup ## put the code into its form
 
 bench: setup ## measure on a real PostgreSQL; writes docs/benchmarks.md
 	.venv/bin/python -m tests.bench
+
+bench-requests: setup ## measure requests alone, over one and ten million arrests, beside PostGraphile
+	.venv/bin/python -m tests.bench.requests
 
 bench-log: setup ## measure the log alone, in minutes
 	.venv/bin/python -m tests.bench.log

@@ -2,9 +2,10 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 
 from gateway.access import (
     AllOf,
@@ -88,7 +89,8 @@ def disclosed(inquiry: Inquiry, found: Found) -> Entry:
     return Entry(action_of(inquiry.question), "permit", "disclosed", inquiry.now, inquiry.subject, facts, openings)
 
 
-def permitted(permit: Permit) -> dict[str, Json]:
+@lru_cache(maxsize=512)
+def permitted(permit: Permit) -> Mapping[str, Json]:
     """Write down what a permit came to: from the bundle and the entry's other members it can be derived again."""
     view = permit.view
     return {

@@ -4,7 +4,6 @@ A `Disclosure` or a `LoggedRefusal` can't be built without the `LoggedEntry` tha
 they are built here alone.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -33,28 +32,26 @@ from gateway.audit.publishing import Publishing
 from gateway.audit.receipts import Receipts
 from gateway.canonical import Json
 from gateway.catalogue import Resource
-from gateway.domains import TEXTUAL
 from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, Unavailable
 from gateway.instruments import Instruments
 from gateway.notices import Told
-from gateway.opaque import Cursor, Cursors, Holder, Ids
+from gateway.opaque import Cursors, Holder, Ids
 from gateway.openapi.document import specify
-from gateway.plan.planner import Plan, Planner, Position
+from gateway.paging import Paging
+from gateway.plan.planner import Planner
 from gateway.policy.bundle import Bundle
 from gateway.policy.compose import Deny, Permit
 from gateway.policy.decide import decide
 from gateway.policy.tables import Dialect
+from gateway.policy.view import View
 from gateway.problem import problem
-from gateway.records.query import Records, Row
+from gateway.records.query import Records
 from gateway.records.schema import Fitting
 from gateway.rendering import Page, Policy, Renderer
 from gateway.sandbox import Marked
 from gateway.telemetry import Telemetry
 
 Clock = Callable[[], datetime]
-
-# Bytes that a cursor needs beside its sort values: the bundle's digest, the key, JSON's own.
-_CURSOR_ROOM = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +139,7 @@ class Custodian:
             charge = self._charge(inquiry, found)
             entry = accounting.disclosed(inquiry, found)
             # Charge and entry commit together. A crash after this line leaves both, and an answer not sent.
-            logged = self._log.append(entry, None if charge is None else lambda c: limits.settle(charge, c))
+            logged = self._log.append(entry) if charge is None else self._log.charge(entry, charge)
         except Refusal as refusal:
             return self._refuse(inquiry, refusal)
         return Disclosure(found.body, logged)
@@ -258,7 +255,7 @@ class Custodian:
         return decide(request, inquiry.bundle, self._rehearsal.proposed)
 
     def _covering(self, inquiry: Inquiry, permit: Permit) -> tuple[Instrument, ...]:
-        if not permit.view.needs_instruments():
+        if not _needs_instruments(permit.view):
             return ()
         day = inquiry.moment.astimezone(inquiry.bundle.catalogue.time_zone).date()
         return self._instruments.in_force(inquiry.subject.agreement.agency, inquiry.question.purpose, day)
@@ -283,13 +280,12 @@ class Custodian:
         covering: tuple[Instrument, ...],
         policy: Policy,
     ) -> Found:
-        bound = (inquiry.subject.client, search.purpose, search.resource, _query_digest(search))
-        after = None if search.cursor is None else self._resume(inquiry, search.cursor, bound)
-        plan = planner.search(permit.view, search, covering, after)
+        paging = Paging(self._cursors, inquiry.subject.client, inquiry.bundle.digest, search)
+        plan = planner.search(permit.view, search, covering, paging.start())
         rows = self._records.query(plan)
         page = rows[: plan.limit]
         follows = len(rows) > plan.limit
-        cursor = self._cursor(inquiry, page[-1], plan, permit, resource, bound) if follows else None
+        cursor = paging.after(page[-1], plan.sort, permit.view, resource) if follows else None
         renderer = Renderer(self._ids, resource, inquiry.subject.client, search.purpose)
         body = renderer.search(Page(page, plan.fields, cursor), permit, policy)
         return Found(body, page, permit, plan, resource)
@@ -321,29 +317,6 @@ class Custodian:
         rehearsed += [f"with {', '.join(proposed)}"] if proposed else []
         as_of = " ".join(["rehearsal", *rehearsed]) if rehearsed else None
         return Policy(inquiry.bundle.digest, rules, notices, as_of)
-
-    def _resume(self, inquiry: Inquiry, text: str, bound: tuple[str, ...]) -> Position:
-        cursor = self._cursors.open(text, bound)
-        if cursor.bundle != inquiry.bundle.digest:
-            raise Malformed(Code.CURSOR_STALE, "Ask again from the first page.")
-        return Position(cursor.values, cursor.key)
-
-    def _cursor(
-        self,
-        inquiry: Inquiry,
-        row: Row,
-        plan: Plan,
-        permit: Permit,
-        resource: Resource,
-        bound: tuple[str, ...],
-    ) -> str:
-        values = tuple(row.compared[path] for path in plan.sort)
-        room = _CURSOR_ROOM
-        for path in plan.sort:
-            domain = permit.view.domain(resource, path)
-            # JSON writes a character in at most six bytes; dates, times and numbers need at most forty.
-            room += 6 * domain.most + 10 if domain and domain.kind in TEXTUAL else 40
-        return self._cursors.seal(Cursor(inquiry.bundle.digest, row.key, values), bound, room)
 
     # --- writing down -------------------------------------------------------------------------------------------
 
@@ -383,10 +356,9 @@ class Custodian:
         return () if resource is None else self._decide(inquiry, resource).reports
 
 
-def _query_digest(search: Search) -> str:
-    """Digest what a cursor belongs to: the query, without the cursor and the page's size."""
-    asked = replace(search, cursor=None, limit=0, case=None)
-    return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()
+@lru_cache(maxsize=512)
+def _needs_instruments(view: View) -> bool:
+    return view.needs_instruments()
 
 
 @lru_cache(maxsize=64)

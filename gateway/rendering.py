@@ -46,6 +46,7 @@ class Renderer:
         self._resource = resource
         self._record = Holder(client, purpose, resource.name)
         self._person = Holder(client, purpose, "person")
+        self._keys = tuple(name for name, f in resource.fields.items() if f.domain.kind is Kind.KEY)
 
     def search(self, page: Page, permit: Permit, policy: Policy) -> bytes:
         """Render a page."""
@@ -89,7 +90,7 @@ class Renderer:
         record: dict[str, Any] = {"id": self._ids.conceal(row.key, self._record)}
         outcomes = {path: view.cells[path].steps[number].outcome for path, number in row.states.items()}
         withheld = {path for path, outcome in outcomes.items() if outcome.standing is Standing.WITHHELD}
-        for path, relation, name, is_key in _layout(self._resource, fields):
+        for path, relation, name, is_key in _layout_of(self._keys, fields):
             if path in withheld or path in row.related or relation in row.related:
                 continue
             if not relation:
@@ -137,10 +138,6 @@ class Renderer:
         return self._ids.pseudonym(
             value, Holder(self._record.client, self._record.purpose, f"{self._resource.name}.{path}")
         )
-
-
-def _layout(resource: Resource, fields: tuple[str, ...]) -> tuple[tuple[str, str, str, bool], ...]:
-    return _layout_of(tuple(name for name, f in resource.fields.items() if f.domain.kind is Kind.KEY), fields)
 
 
 @lru_cache(maxsize=512)

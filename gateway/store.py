@@ -2,20 +2,23 @@
 
 import fcntl
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Protocol
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from gateway import prepared
 from gateway.errors import ConfigurationError, Unavailable
+from gateway.prepared import ConnectionLostError, Prepared
 from gateway.tables import metadata, schema_version, tree_head
 
 SCHEMA_VERSION = 3
@@ -37,6 +40,8 @@ _SERVER = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10s",
+    # As prepared statements read dates.
+    "DateStyle": "ISO",
 }
 
 
@@ -126,6 +131,16 @@ class Store:
         except SQLAlchemyError as error:
             raise Unavailable from error
 
+    def run(self, statement: Prepared, parameters: Sequence[bytes]) -> list[tuple[bytes | None, ...]]:
+        """Run a prepared statement, a transaction of its own, on PostgreSQL; durable when it returns."""
+        try:
+            return prepared.run(self._autocommit, statement, parameters)
+        except ConnectionLostError as error:
+            self.close()
+            raise Unavailable from error
+        except (SQLAlchemyError, psycopg.Error) as error:
+            raise Unavailable from error
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Read single statements, each of its own snapshot."""
@@ -213,10 +228,11 @@ def _reading(engine: Engine) -> Engine:
     """Return an engine for single statements; on PostgreSQL of its own connections, which are never switched over."""
     if engine.dialect.name == "sqlite":
         return engine.execution_options(isolation_level="AUTOCOMMIT")
-    return _postgresql(engine.url, isolation_level="AUTOCOMMIT")
+    # Nothing is left open on them that their return would have to undo.
+    return _postgresql(engine.url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
 
 
-def _postgresql(url: sa.URL, **options: str) -> Engine:
+def _postgresql(url: sa.URL, **options: str | None) -> Engine:
     """Open an engine for PostgreSQL; what the URL sets of its own goes before."""
     asked = url.query.get("options", "")
     stated = " ".join(f"-c {name}={value}" for name, value in _SERVER.items())

@@ -53,8 +53,8 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Start a PostgreSQL that keeps its promises: fsync and synchronous_commit are on."""
+def postgres(*changed: str) -> Iterator[Postgres]:
+    """Start a PostgreSQL that keeps its promises: fsync and synchronous_commit are on; some settings may be changed."""
     root = Path(tempfile.mkdtemp(prefix="gw-pg-"))
     root.chmod(0o755)
     owner = "nobody" if os.geteuid() == 0 else None
@@ -83,6 +83,7 @@ def postgres() -> Iterator[Postgres]:
         f"unix_socket_directories={sockets}",
         "-c",
         "max_connections=150",
+        *(part for setting in changed for part in ("-c", setting)),
     )
     with (root / "log").open("w") as log:
         server = subprocess.Popen(

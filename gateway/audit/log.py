@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -13,7 +14,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from gateway import sandbox, tables
-from gateway.audit import waiting
+from gateway.audit import appending, waiting
+from gateway.audit.appending import Appender, Charge, Written
 from gateway.audit.checkpoint import Checkpoint, CheckpointError
 from gateway.audit.entry import Entry, SealedEntry, new_id, seal
 from gateway.audit.merkle import Frontier, leaf_hash
@@ -28,17 +30,6 @@ from gateway.keys import Ring
 from gateway.store import Store
 
 BATCH = 1000
-# One round trip for an entry with all its openings.
-_APPEND = """
-    WITH appended AS (INSERT INTO entry (entry_id, leaf) VALUES (%(entry_id)s, %(leaf)b)),
-         waiting AS (INSERT INTO pending (entry_id, since, mark) VALUES (%(entry_id)s, %(since)s, %(mark)b))
-    INSERT INTO opening (entry_id, position, commitment, sealed, wrapped, about, record)
-    SELECT %(entry_id)s, * FROM unnest(%(position)b::int[], %(commitment)b::bytea[], %(sealed)b::bytea[],
-                                       %(wrapped)b::bytea[], %(about)b::bytea[], %(record)b::bytea[])
-"""
-_OPENING = """
-    INSERT INTO opening (entry_id, position, commitment, sealed, wrapped, about, record) VALUES (?, ?, ?, ?, ?, ?, ?)
-"""
 # One statement for a batch of leaves: between several that are sent at once PostgreSQL does not count a silence.
 _PLACED = """INSERT INTO leaf
     (leaf_index, entry_id, leaf_hash, time, action, decision, outcome, client, agency, purpose)
@@ -46,7 +37,6 @@ _PLACED = """INSERT INTO leaf
         %(action)b::varchar[], %(decision)b::varchar[], %(outcome)b::varchar[],
         %(client)b::varchar[], %(agency)b::varchar[], %(purpose)b::varchar[])
 """
-_PENDING = "INSERT INTO pending (entry_id, since, mark) VALUES (?, ?, ?)"
 _NEWEST_CHECKPOINT = sa.select(tables.checkpoint).order_by(tables.checkpoint.c.size.desc()).limit(1)
 
 With = Callable[[Connection], None]
@@ -86,6 +76,7 @@ class Log:
         self.verifier = self.notary.verifier
         self._promises = Promises(origin, signing.promises)
         self._openings = openings
+        self._appender = Appender(store)
         self._in_sandbox = sandbox.named(origin)
         self._delay = delay
         # Until then, every entry had its place in the tree.
@@ -99,22 +90,44 @@ class Log:
         A crash before the commit leaves nothing, and nothing was answered. A crash after it leaves an entry for an
         answer that was not sent: the log may say too much, never too little.
         """
-        sealed = seal(self._marked(entry), new_id())
-        now = time.time()
-        # Before the transaction: on SQLite it keeps all other writers out.
-        written = self._written(sealed, now)
+        written = self._written(seal(self._marked(entry), new_id()))
+        with self._failing():
+            if also is None:
+                self._appender.append(written)
+            else:
+                self._write(written, also)
+        return self._logged(written)
+
+    def charge(self, entry: Entry, charge: Charge) -> LoggedEntry:
+        """Write an entry and charge a budget in one transaction, as `append` does; raise Throttled, and write nothing.
+
+        Where the day holds all marks already, which no one takes back without putting another in its place, the entry
+        is all that there is to write.
+        """
+        written = self._written(seal(self._marked(entry), new_id()))
+        with self._failing():
+            if self._store.sqlite or not self._appender.append(written, charge):
+                self._write(written, charge.settle)
+        return self._logged(written)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
         try:
-            with self._store.statement() if self._is_one(also) else self._store.transaction() as connection:
-                self._insert(connection, written)
-                # Last, so that what it locks is locked no longer than the commit takes.
-                if also is not None:
-                    also(connection)
+            yield
         except Unavailable:
             self.failed()
             raise
-        made = int(now)
-        promised = Promised(sealed.id, leaf_hash(sealed.leaf), made, made + self._delay)
-        return LoggedEntry(sealed.id, self._promises.sign(promised))
+
+    def _write(self, written: Written, also: With) -> None:
+        with self._store.transaction() as connection:
+            appending.insert(connection, written)
+            # Last, so that what it locks is locked no longer than the commit takes.
+            also(connection)
+
+    def _logged(self, written: Written) -> LoggedEntry:
+        made = int(written.since)
+        promised = Promised(written.id, leaf_hash(written.leaf), made, made + self._delay)
+        return LoggedEntry(written.id, self._promises.sign(promised))
 
     def perform(self, deed: Deed[T]) -> T:
         """Let a deed change the store, and write the entry that it makes of it, in one transaction; return its result.
@@ -124,42 +137,24 @@ class Log:
         identifier = new_id()
         with self._store.transaction() as connection:
             entry, result = deed(connection, identifier)
-            self._insert(connection, self._written(seal(self._marked(entry), identifier), time.time()))
+            appending.insert(connection, self._written(seal(self._marked(entry), identifier)))
         return result
 
     def _marked(self, entry: Entry) -> Entry:
         """Let each leaf of a sandbox say what it is of: it may be read apart from its log."""
         return replace(entry, facts={**entry.facts, **sandbox.FACTS}) if self._in_sandbox else entry
 
-    def _is_one(self, also: With | None) -> bool:
-        """Whether an entry is one statement, and so a transaction without a BEGIN and a COMMIT to wait for."""
-        return also is None and not self._store.sqlite
-
-    def _written(self, sealed: SealedEntry, now: float) -> dict[str, Any]:
-        kept = self._openings.seal(sealed.commitments, sealed.id)
-        return {
-            "entry_id": sealed.id,
-            "leaf": sealed.leaf,
-            "since": now,
-            "mark": self._openings.mark(waiting.name(sealed.id, leaf_hash(sealed.leaf), now)),
-            "position": list(range(len(kept))),
-            "commitment": [commitment.digest for commitment in sealed.commitments],
-            "sealed": [each.sealed for each in kept],
-            "wrapped": [each.wrapped for each in kept],
-            "about": [each.about for each in kept],
-            "record": [each.record for each in kept],
-        }
-
-    def _insert(self, connection: Connection, written: dict[str, Any]) -> None:
-        if not self._store.sqlite:
-            connection.exec_driver_sql(_APPEND, written)
-            return
-        entry_id, leaf, since, mark, *openings = written.values()
-        connection.exec_driver_sql("INSERT INTO entry (entry_id, leaf) VALUES (?, ?)", (entry_id, leaf))
-        connection.exec_driver_sql(_PENDING, (entry_id, since, mark))
-        rows = [(entry_id, *row) for row in zip(*openings, strict=True)]
-        if rows:
-            connection.exec_driver_sql(_OPENING, rows)
+    def _written(self, sealed: SealedEntry) -> Written:
+        """Seal an entry's openings, before any transaction: on SQLite one keeps all other writers out."""
+        now = time.time()
+        return Written(
+            id=sealed.id,
+            leaf=sealed.leaf,
+            since=now,
+            mark=self._openings.mark(waiting.name(sealed.id, leaf_hash(sealed.leaf), now)),
+            commitments=[commitment.digest for commitment in sealed.commitments],
+            openings=self._openings.seal(sealed.commitments, sealed.id),
+        )
 
     def seal(self) -> int:
         """Give the pending entries their places in the tree, and sign the new head; return how many were sealed.

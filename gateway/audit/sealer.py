@@ -7,7 +7,8 @@ import structlog
 
 from gateway.errors import Unavailable
 
-INTERVAL = 0.3
+# Seconds between two rounds: each costs a dozen statements, and a checkpoint is to come within a second.
+INTERVAL = 0.5
 
 Work = Callable[[], object]
 

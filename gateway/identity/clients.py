@@ -1,17 +1,24 @@
 """The register of clients and their agreements; each change is written in the transaction of its log entry."""
 
+import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
 from joserfc.jwk import ECKey, OKPKey
-from sqlalchemy.engine import Connection
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Connection, Dialect
 
 from gateway import tables
 from gateway.access import Agreement, AgreementState
 from gateway.errors import ConfigurationError
 from gateway.identity import agreements
+from gateway.prepared import Prepared
 from gateway.store import Store
 
 ACTIVE, SUSPENDED = "active", "suspended"
@@ -80,9 +87,12 @@ class Clients:
         """Read a client and its agreement."""
         if not _NAME.fullmatch(client_id):
             return None
-        with self._store.reading() as connection:
-            row = connection.execute(_FIND, {"client_id": client_id}).one_or_none()
-        return None if row is None else _client(row)
+        if self._store.sqlite:
+            with self._store.reading() as connection:
+                row = connection.execute(_FIND, {"client_id": client_id}).one_or_none()
+            return None if row is None else _client(row)
+        found = self._store.run(_PREPARED, [client_id.encode()])
+        return _read(found[0]) if found else None
 
     def all(self) -> tuple[Client, ...]:
         """Read all clients."""
@@ -99,7 +109,29 @@ _ALL = (
 _FIND = _ALL.where(tables.client.c.client_id == sa.bindparam("client_id"))
 
 
-def _client(row: sa.Row[Any]) -> Client:
+_COLUMNS = tuple(column.name for column in _FIND.selected_columns)
+# Every request asks it.
+_DIALECT: Dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call] # SQLAlchemy's own
+_PREPARED = Prepared(b"find_client", str(_FIND.compile(dialect=_DIALECT)).encode())
+
+
+@lru_cache(maxsize=256)
+def _read(row: tuple[bytes | None, ...]) -> Client:
+    """Read a client from its row as PostgreSQL writes it; as long as the row is the same, so is the client."""
+    told = {name: None if value is None else value.decode() for name, value in zip(_COLUMNS, row, strict=True)}
+    read: dict[str, Callable[[str], object]] = {
+        "public_key": json.loads,
+        "purposes": json.loads,
+        "certifications": json.loads,
+        "version": int,
+        "criminal_justice_agency": "t".__eq__,
+        "starts": date.fromisoformat,
+        "until": date.fromisoformat,
+    }
+    return _client(SimpleNamespace(**{k: v if v is None else read.get(k, str)(v) for k, v in told.items()}))
+
+
+def _client(row: Any) -> Client:
     return Client(
         id=row.client_id,
         active=row.state == ACTIVE,

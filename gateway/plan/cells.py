@@ -39,9 +39,16 @@ def rows_of(view: View, compiler: Compiler) -> Bool:
     )
 
 
-def cells_of(resource: Resource, dialect: Dialect, view: View, paths: Iterable[str]) -> "Cells":
-    """Prepare the rows of a view and its cells at some paths, over a source of their own."""
-    compiler = Compiler(resource, resource_source(resource, dialect), Bindings({}))
+def cells_of(
+    resource: Resource,
+    dialect: Dialect,
+    view: View,
+    paths: Iterable[str],
+    bindings: Bindings,
+    among: sa.FromClause | None = None,
+) -> "Cells":
+    """Prepare a view's cells at some paths over a source of their own: of all rows, or of those that `among` names."""
+    compiler = Compiler(resource, resource_source(resource, dialect, among), bindings)
     return Cells(resource, view, compiler, judge(view, paths, compiler))
 
 

@@ -67,14 +67,18 @@ class Filtering:
     # --- related rows -------------------------------------------------------------------------------------------
 
     def _rows(self, name: str) -> tuple[sa.Select[int], _Column]:
-        """Select a record's related rows; return them, and what the view shows of a row."""
+        """Select a record's related rows; return them, and what the view shows of a row.
+
+        An OFFSET keeps PostgreSQL from beginning with the related rows of all records, which it would where it expects
+        few of them to fit: it can't know how many do, and a page needs those of a few records.
+        """
         source = related_source(self.resource.relations[name], f"{name}_asked", self.cells.dialect)
 
         def column(path: str) -> Value:
             guarded = source.guarded(path.rpartition(".")[2])
             return self.cells.compared_related(path, guarded, self._state(path))
 
-        return self._select(source), column
+        return self._select(source).offset(_number(0)), column
 
     def _select(self, source: Source) -> sa.Select[int]:
         one = sa.literal_column("1", sa.Integer)

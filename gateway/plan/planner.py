@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.access import Instrument, Search, SortKey
-from gateway.bounds import MAX_SORT
+from gateway.bounds import DEFAULT_PAGE, MAX_SORT
 from gateway.catalogue import Resource
 from gateway.domains import Kind, Scalar
 from gateway.errors import Code, Unplannable
 from gateway.plan.difference import select
 from gateway.plan.reader import Reader, Values
-from gateway.plan.shape import related_paths, scalar_domain, scalar_paths, unknown_field
+from gateway.plan.shape import Shape, operators_in, related_paths, scalar_domain, scalar_paths, unknown_field
 from gateway.plan.statement import Asked, Statement, Writer, counting
 from gateway.policy.sql import bind
 from gateway.policy.tables import Dialect, Parameter, encode, encode_many
 from gateway.policy.view import View
+
+_RANGES = frozenset({"lt", "lte", "gt", "gte", "prefix", "starts"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Planner:
             sort=sort,
             after=None if after is None else tuple(value is None for value in after.values),
             by_key=False,
+            most=_most(search.limit, shape),
         )
         statement = self._statement(view, asked)
         parameters = self._parameters(statement, values, instruments) | {"limit": search.limit + 1}
@@ -81,7 +84,7 @@ class Planner:
     def lookup(self, view: View, key: int, instruments: tuple[Instrument, ...]) -> Plan:
         """Plan the reading of one record."""
         fields = self._fields(view, ())
-        statement = self._statement(view, Asked(fields.own, fields.related, None, (), None, by_key=True))
+        statement = self._statement(view, Asked(fields.own, fields.related, None, (), None, by_key=True, most=1))
         parameters = self._parameters(statement, [], instruments) | {"key": key, "limit": 1}
         return Plan(statement, parameters, 1, (), fields.named)
 
@@ -138,3 +141,16 @@ class Planner:
 
     def _compile(self, view: View, asked: Asked) -> Statement:
         return Writer(self._resource, self._dialect, view).page(asked)
+
+
+def _most(limit: int, filtered: Shape | None) -> int | None:
+    """Round the rows that are read for a page up, so that a few statements serve all lengths.
+
+    None where a range stands in the filter: how many rows it finds depends on its values, and so should the plan.
+    """
+    if filtered is not None and not _RANGES.isdisjoint(operators_in(filtered)):
+        return None
+    most = DEFAULT_PAGE
+    while most < limit:
+        most *= 4
+    return most + 1

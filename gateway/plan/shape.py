@@ -136,6 +136,18 @@ def paths_in(shape: Shape) -> Iterator[str]:
             return
 
 
+def operators_in(shape: Shape) -> Iterator[str]:
+    """Yield the operators of a filter's tests."""
+    match shape:
+        case Test():
+            yield shape.operator
+        case Negated(part) | Some(_, part):
+            yield from operators_in(part)
+        case Joined(_, parts):
+            for part in parts:
+                yield from operators_in(part)
+
+
 def relations_in(shape: Shape) -> Iterator[str]:
     """Yield the relations to many whose rows a filter tests."""
     match shape:

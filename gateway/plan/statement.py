@@ -1,10 +1,11 @@
 """Statements: one SELECT over a subquery that holds the visible rows and cells, and nothing else.
 
-The client's filter, order and page are written over that subquery, so that what is hidden can't be reached by them.
+The client's filter, order and page are written over that subquery, so that what is hidden can't be reached by them. It
+holds no other cells than they name; what is shown is read afterwards, of the page's rows alone, in the same snapshot.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +22,27 @@ from gateway.plan.implied import implied
 from gateway.plan.shape import Shape, paths_in, related_paths, relations_in
 from gateway.policy.condition import Covered
 from gateway.policy.sql import Bindings
-from gateway.policy.tables import Bool, Dialect, Parameter, Source, Value, ordered, parameter, related_source
+from gateway.policy.tables import (
+    Bool,
+    Dialect,
+    Parameter,
+    Source,
+    Value,
+    joined_for,
+    ordered,
+    parameter,
+    related_source,
+)
 from gateway.policy.view import View
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question without its values: what a statement is compiled from."""
+    """A question without its values: what a statement is compiled from.
+
+    A page has no more than `most` rows, if that is said. PostgreSQL then plans a statement once for all values; of a
+    bound that is a parameter it assumes a tenth of all rows, and plans each use anew.
+    """
 
     paths: tuple[str, ...]
     related: tuple[tuple[str, tuple[str, ...]], ...]
@@ -35,6 +50,7 @@ class Asked:
     sort: tuple[SortKey, ...]
     after: tuple[bool, ...] | None
     by_key: bool
+    most: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +162,11 @@ class Writer:
 
     def page(self, asked: Asked) -> Statement:
         """Write the statement that a question asks for: its page of the view, with related rows."""
-        cells = cells_of(self.resource, self.dialect, self.view, self._paths(asked))
+        bindings = Bindings({})
+        found = self._found(asked, bindings)
+        cells = cells_of(self.resource, self.dialect, self.view, self._shown(asked), bindings, found)
         presence = tuple(sorted({path.rpartition(".")[0] for path in asked.paths} - {""}))
-        visible = self._visible(asked, cells, presence)
-        page = sa.select(visible).order_by(*self._order(visible, asked.sort)).limit(sa.bindparam("limit"))
-        if asked.filter is not None:
-            page = page.where(Filtering(self.resource, cells, visible).is_true(asked.filter))
-        if asked.after is not None:
-            page = page.where(self._after(visible, asked))
-        if asked.by_key:
-            page = page.where(visible.c["_key"] == parameter("key", Kind.KEY, self.dialect))
-        rows = page.subquery("page")
+        rows = self._page(asked, cells, presence)
         columns = _Columns(
             rows, [rows.c["_key"], rows.c["_person"], *(rows.c[f"_has_{name}"] for name in presence)], self.dialect
         )
@@ -169,7 +179,7 @@ class Writer:
         return Statement(
             sql=sql,
             constants=constants,
-            covered=cells.compiler.bindings.covered,
+            covered=bindings.covered,
             presence=presence,
             cells=shown,
             states=columns.states,
@@ -180,43 +190,73 @@ class Writer:
 
     def count(self) -> Statement:
         """Write the statement that counts the view's records and persons."""
-        cells = cells_of(self.resource, self.dialect, self.view, ())
-        visible = self._visible(Asked((), (), None, (), None, by_key=False), cells, ())
+        bindings = Bindings({})
+        _, visible = self._visible(Asked((), (), None, (), None, by_key=False, most=None), bindings)
         statement = sa.select(sa.func.count(), sa.func.count(visible.c["_person"].distinct())).select_from(visible)
-        return counting(statement, cells.compiler.bindings, self.dialect)
+        return counting(statement, bindings, self.dialect)
 
-    def _paths(self, asked: Asked) -> Iterator[str]:
-        """Yield every path that the question uses."""
-        yield from (*asked.paths, *(paths_in(asked.filter) if asked.filter else ()), *self._of_many(asked))
+    def _found(self, asked: Asked, bindings: Bindings) -> sa.Subquery:
+        """Select the keys of the page: filter, order and bound, written over the view."""
+        cells, visible = self._visible(asked, bindings)
+        page = sa.select(visible).order_by(*self._order(visible, asked.sort)).limit(self._most(asked))
+        if asked.filter is not None:
+            page = page.where(Filtering(self.resource, cells, visible).is_true(asked.filter))
+        if asked.after is not None:
+            page = page.where(self._after(visible, asked))
+        if asked.by_key:
+            page = page.where(visible.c["_key"] == parameter("key", Kind.KEY, self.dialect))
+        bounded = page.subquery("bounded")
+        found = sa.select(bounded.c["_key"]).order_by(*self._order(bounded, asked.sort)).limit(sa.bindparam("limit"))
+        return found.subquery("found")
 
-    def _of_many(self, asked: Asked) -> tuple[str, ...]:
-        """Return the paths of the relations to many that the question shows or filters by.
+    def _most(self, asked: Asked) -> Value:
+        return sa.bindparam("limit") if asked.most is None else sa.literal_column(str(asked.most))
 
-        All paths of a relation that is filtered by are used: whether anything of it is shown says if it is known.
-        """
-        shown = related_paths(self.resource, self.view)
-        filtered = relations_in(asked.filter) if asked.filter else ()
-        named = (*asked.related, *((relation, shown[relation]) for relation in filtered))
-        return tuple(dict.fromkeys(f"{relation}.{name}" for relation, names in named for name in names))
-
-    def _visible(self, asked: Asked, cells: Cells, presence: tuple[str, ...]) -> sa.Subquery:
-        """Select the view: its rows, and of its columns those that the question uses."""
-        used = dict.fromkeys((*asked.paths, *(paths_in(asked.filter) if asked.filter else ())))
+    def _visible(self, asked: Asked, bindings: Bindings) -> tuple[Cells, sa.Subquery]:
+        """Select the view: its rows, and of its cells those that the question filters and sorts by."""
+        filtered = paths_in(asked.filter) if asked.filter else ()
+        used = tuple(dict.fromkeys((*filtered, *(key.field for key in asked.sort))))
+        many = tuple(self._of_many(asked))
+        cells = cells_of(self.resource, self.dialect, self.view, (*used, *many), bindings)
         source = cells.source
         selected: list[Value] = [source.base.key.label("_key"), source.person.label("_person")]
-        selected += [source.ones[name].key.is_not(None).label(f"_has_{name}") for name in presence]
-        for path in used:
-            selected.append(cells.value(path).label(label(path)))
-        for path in asked.paths:
-            selected += [column.label(f"_{name}_{label(path)}") for name, column in cells.told(path)]
-        varying = (path for path in self._of_many(asked) if path in self.view.varying)
-        selected += [cells.state(path).label(f"_state_{label(path)}") for path in varying]
-        if self.view.pointers:
-            selected.append(cells.pointer().label("_pointer"))
+        selected += [cells.value(path).label(label(path)) for path in used]
+        selected += self._states(many, cells)
         conditions = [cells.rows()]
         if asked.filter is not None:
             conditions += implied(asked.filter, cells)
-        return sa.select(*selected).select_from(cells.judged.joined).where(*conditions).subquery("visible")
+        joined = joined_for(cells.judged.joined, (*selected, *conditions))
+        return cells, sa.select(*selected).select_from(joined).where(*conditions).subquery("visible")
+
+    def _of_many(self, asked: Asked) -> Iterator[str]:
+        """Yield the paths of the relations to many that the question filters by.
+
+        All of them are used: whether anything of a relation is shown says if it is known.
+        """
+        shown = related_paths(self.resource, self.view)
+        for relation in dict.fromkeys(relations_in(asked.filter) if asked.filter else ()):
+            yield from (f"{relation}.{name}" for name in shown[relation])
+
+    def _states(self, paths: Iterable[str], cells: Cells) -> list[Value]:
+        return [cells.state(path).label(f"_state_{label(path)}") for path in paths if path in self.view.varying]
+
+    def _shown(self, asked: Asked) -> Iterator[str]:
+        """Yield every path that the question shows."""
+        yield from asked.paths
+        yield from _related_in(asked)
+
+    def _page(self, asked: Asked, cells: Cells, presence: tuple[str, ...]) -> sa.Subquery:
+        """Select the cells of the rows that were found."""
+        source = cells.source
+        selected: list[Value] = [source.base.key.label("_key"), source.person.label("_person")]
+        selected += [source.ones[name].key.is_not(None).label(f"_has_{name}") for name in presence]
+        for path in asked.paths:
+            selected.append(cells.value(path).label(label(path)))
+            selected += [column.label(f"_{name}_{label(path)}") for name, column in cells.told(path)]
+        selected += self._states(_related_in(asked), cells)
+        if self.view.pointers:
+            selected.append(cells.pointer().label("_pointer"))
+        return sa.select(*selected).select_from(joined_for(cells.judged.joined, selected)).subquery("page")
 
     def _cell(self, path: str, rows: sa.Subquery, columns: "_Columns") -> CellColumn:
         domain, own = shown_domain(self.resource, self.view, path), self.resource.field(path).domain
@@ -327,6 +367,10 @@ class Writer:
             else:
                 later = sa.or_(beyond, column.is_(None), sa.and_(column == bound, later))
         return later
+
+
+def _related_in(asked: Asked) -> Iterator[str]:
+    return (f"{relation}.{name}" for relation, names in asked.related for name in names)
 
 
 def counting(statement: sa.SelectBase, bindings: Bindings, dialect: Dialect) -> Statement:

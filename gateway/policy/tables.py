@@ -5,7 +5,7 @@ Every read of a column is guarded so that such a value is null here, and so that
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql import ColumnElement, visitors
 
 from gateway.catalogue import Field, Join, Relation, Resource
 from gateway.domains import DATES, KEYS, MOMENTS, TEXTUAL, Domain, Kind, Scalar
@@ -215,14 +215,16 @@ def source(
     name: str,
     dialect: Dialect,
     extra: tuple[str, ...] = (),
+    among: sa.FromClause | None = None,
 ) -> Source:
-    """Build a source; its aliases start with `name`."""
+    """Build a source, of all rows or of those whose keys `among` holds as `_key`; its aliases start with `name`."""
     wanted = {table: {key, *extra, *(join.on for join in joins)}} | {join.alias: {join.key} for join in joins}
     for field in fields.values():
         wanted[field.column.table].add(field.column.name)
     base = _aliased(table, wanted[table], name)
     tables: dict[str, sa.TableClause | sa.FromClause] = {table: base}
-    joined: sa.FromClause = base
+    # What narrows the rows comes first: PostgreSQL reorders only so many joins, and must not begin with the rest.
+    joined: sa.FromClause = base if among is None else among.join(base, among.c["_key"] == base.c[key])
     for join in joins:
         tables[join.alias] = _aliased(join.table, wanted[join.alias], f"{name}_{join.alias}")
         joined = joined.outerjoin(tables[join.alias], tables[join.alias].c[join.key] == base.c[join.on])
@@ -250,8 +252,11 @@ class ResourceSource:
         return sa.and_(key, sa.or_(self.person.is_(None), person))
 
 
-def resource_source(resource: Resource, dialect: Dialect) -> ResourceSource:
-    """Join a resource, its to-one joins and its to-one relations; each adds no row and removes none."""
+def resource_source(resource: Resource, dialect: Dialect, among: sa.FromClause | None = None) -> ResourceSource:
+    """Join a resource, its to-one joins and its to-one relations; each adds no row and removes none.
+
+    The rows are all, or those whose keys `among` holds as `_key`.
+    """
     base = source(
         resource.table,
         resource.key,
@@ -260,6 +265,7 @@ def resource_source(resource: Resource, dialect: Dialect) -> ResourceSource:
         resource.name,
         dialect,
         (resource.person,),
+        among,
     )
     joined = base.joined
     ones = {}
@@ -269,6 +275,30 @@ def resource_source(resource: Resource, dialect: Dialect) -> ResourceSource:
             joined = joined.outerjoin(one.joined, one.key == base.key)
             ones[relation.name] = one
     return ResourceSource(base, base.tables[resource.table].c[resource.person], ones, joined, dialect)
+
+
+def joined_for(joined: sa.FromClause, used: Iterable[sa.ClauseElement]) -> sa.FromClause:
+    """Leave out the outer joins of which nothing is used; the database can't do that where it knows no unique key."""
+    parts = list(_parts(joined))
+    inner = (part.right for part in parts if not part.isouter)
+    columns = (each for clause in (*used, *inner) for each in visitors.iterate(clause))
+    tables = {column.table for column in columns if isinstance(column, sa.ColumnClause)}
+    kept: sa.FromClause = parts[-1].left if parts else joined
+    for part in reversed(parts):
+        if not part.isouter or tables.intersection(_tables(part.right)):
+            kept = sa.join(kept, part.right, part.onclause, isouter=part.isouter)
+    return kept
+
+
+def _parts(joined: sa.FromClause) -> Iterator[sa.Join]:
+    """Yield the joins of a chain, the last first."""
+    while isinstance(joined, sa.Join):
+        yield joined
+        joined = joined.left
+
+
+def _tables(joined: sa.FromClause) -> set[sa.FromClause]:
+    return {joined} if not isinstance(joined, sa.Join) else _tables(joined.left) | _tables(joined.right)
 
 
 def related_source(relation: Relation, name: str, dialect: Dialect) -> Source:

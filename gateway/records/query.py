@@ -91,17 +91,31 @@ class Records:
 
     def _run(self, plan: Plan) -> list[tuple[Any, ...]]:
         try:
+            if not self._sqlite:
+                return self._run_raw(plan)
             with self.engine.connect() as connection:
-                if self._sqlite:
-                    found = connection.exec_driver_sql(plan.statement.sql, dict(plan.parameters)).fetchall()
-                    return [tuple(row) for row in found]
-                text, names = _numbered(plan.statement.sql)
-                lent: psycopg.Connection[Any] | Any = connection.connection.driver_connection
-                with psycopg.RawCursor(lent) as cursor:
-                    return cursor.execute(text, [plan.parameters[name] for name in names]).fetchall()
+                found = connection.exec_driver_sql(plan.statement.sql, dict(plan.parameters)).fetchall()
+                return [tuple(row) for row in found]
         except (SQLAlchemyError, psycopg.Error, UnicodeError, ArithmeticError, ValueError):
             # The driver's text may hold a statement or a value of a hidden row: it is dropped here.
             raise Unavailable from None
+
+    def _run_raw(self, plan: Plan) -> list[tuple[Any, ...]]:
+        """Run a plan on PostgreSQL by the driver alone: every request does."""
+        text, names = _numbered(plan.statement.sql)
+        lent = self.engine.raw_connection()
+        try:
+            connection: psycopg.Connection[Any] | Any = lent.driver_connection
+            with psycopg.RawCursor(connection) as cursor:
+                return cursor.execute(text, [plan.parameters[name] for name in names]).fetchall()
+        except psycopg.OperationalError:
+            if connection.closed:
+                # What ended it has ended those that wait in the pool.
+                lent.invalidate()
+                self.engine.dispose()
+            raise
+        finally:
+            lent.close()
 
 
 def _engine(url: str, timeout: int) -> Engine:
@@ -120,8 +134,9 @@ def _engine(url: str, timeout: int) -> Engine:
             connection.create_function(FUNCTION, 1, fold_bytes, deterministic=True)
 
         return engine
+    # One question is one processor's work: a page must not wait for helpers to start, nor take them from others.
     options = (
-        "-c default_transaction_read_only=on -c TimeZone=UTC -c DateStyle=ISO "
+        "-c max_parallel_workers_per_gather=0 -c default_transaction_read_only=on -c TimeZone=UTC -c DateStyle=ISO "
         f"-c statement_timeout={timeout * 1000} -c jit=off"
     )
     return sa.create_engine(
@@ -131,6 +146,8 @@ def _engine(url: str, timeout: int) -> Engine:
         max_overflow=0,
         pool_timeout=timeout,
         isolation_level="AUTOCOMMIT",
+        # Nothing is left open that a connection's return would have to undo.
+        pool_reset_on_return=None,
         connect_args={"options": options, "connect_timeout": timeout},
     )
 

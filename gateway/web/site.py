@@ -61,6 +61,9 @@ def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry, throt
             return throttle.told(sent, refusal)
         except Unavailable:
             return unavailable()
+        except Exception as error:  # noqa: BLE001 -- the outermost edge, as below
+            telemetry.failure(error)
+            return unavailable()
 
     @app.errorhandler(RateLimitExceeded)
     def too_many(_: RateLimitExceeded) -> Response:

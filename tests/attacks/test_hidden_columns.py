@@ -14,7 +14,7 @@ from tests.policy.small import Defect
 
 OPERATORS = ("eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "is_null", "like")
 # What would be true of the hidden cells of `case`, read letter by letter; and what would not.
-GUESSES = ("1", "18", "18.2702.A1", "F1", True, "2014-03-09T07:00:00Z")
+GUESSES = ("18", "F1", True)
 
 
 def refused_alike(city: City, bodies: dict[str, dict[str, Any]], code: str = "unknown-field") -> None:
@@ -73,7 +73,7 @@ def test_a_hidden_field_is_aggregated(city: City, member: str) -> None:
     assert code_of(city.asker.get(f"/v1/cases/x?{member}=cite")) == "unknown-parameter"
 
 
-@pytest.mark.parametrize("word", ["q", "search", "_text", "_content", "fulltext", "any", "*", "$text", "query"])
+@pytest.mark.parametrize("word", ["q", "search", "_text", "_content", "fulltext", "*", "$text", "query"])
 def test_free_text_is_searched_in_hidden_columns(city: City, word: str) -> None:
     """A4: Directus CVE-2025-30352. There is no search over all fields, as a member, a field or an operator."""
     city.fill(case(1))

@@ -144,16 +144,20 @@ def content(city: City) -> list[Any]:
 
 def is_plain(ask: Callable[[str], TestResponse], texts: Iterable[str], place: str) -> None:
     """Ask with texts that mean something somewhere; each answer must be one that a plain text gets, and repeat none."""
-    plain = {str(said(ask(text))): text for text in PLAIN}
+    plain: set[str] = set()
+    left = iter(PLAIN)
     for text in texts:
         answer = ask(text)
-        assert str(said(answer)) in plain, (place, text, answer.status_code, answer.text[:200])
+        while str(said(answer)) not in plain:
+            other = next(left, None)
+            assert other is not None, (place, text, answer.status_code, answer.text[:200])
+            plain.add(str(said(ask(other))))
         whole = answer.text + str(answer.headers)
         shown = {text, json.dumps(text)[1:-1], quote(text, errors="surrogatepass")}
         assert not [form for form in shown if len(form) > 3 and form in whole], (place, text)
 
 
-def some(number: int, texts: tuple[str, ...], share: int = 6) -> tuple[str, ...]:
+def some(number: int, texts: tuple[str, ...], share: int = 10) -> tuple[str, ...]:
     """Take one text of so many, others at each place."""
     return texts[number % share :: share]
 
@@ -217,7 +221,8 @@ def test_a_text_in_the_place_of_a_part_of_the_address(filled: City, method: str,
             sent["headers"] |= {"Content-Type": "application/json"} if "notices" not in path else {}
         return filled.world.request(method, there, data="{}" if "cases" in path and method == "POST" else None, **sent)
 
-    is_plain(ask, (*SHORT, *LONG), path)
+    number = PATHS.index((method, path))
+    is_plain(ask, (*some(number, SHORT, 2), *some(number, LONG, 2)), path)
 
 
 HEADERS = (
@@ -270,7 +275,8 @@ def test_a_text_in_the_place_of_a_header(filled: City, name: str) -> None:
     value = true.get(name, "a").replace("{", "{{").replace("}", "}}")
     forms = ("{}", value + "{}", value + "; {}", "{} " + value) if name in true else ("{}",)
     for number, form in enumerate(forms):
-        texts = (*some(number, SHORT, len(forms)), *some(number, LONG, len(forms)))
+        at = number + HEADERS.index(name)
+        texts = (*some(at, SHORT, 4), *some(at, LONG, 4))
         is_plain(asking(form), texts, f"{name}: {form}")
 
 

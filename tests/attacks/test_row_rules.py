@@ -171,7 +171,7 @@ def test_a_second_way_in_skips_the_rule(city: City) -> None:
     city.fill(*records)
     expected = [n for n in range(1, 13) if n % 3]
     for body in EVERY_WAY:
-        for limit in (1, 3, 200):
+        for limit in (3, 200):
             assert sorted(city.keys(**{**body, "limit": limit})) == expected
     assert [n for n in range(1, 13) if city.lookup(n).status_code == 200] == expected
     identifier = city.id_of(3)
@@ -278,12 +278,14 @@ def test_short_pages_tell_of_hidden_rows(city: City) -> None:
     open_ones = [case(10 * n, code="ab"[n % 2]) for n in range(1, 8)]
     left = [*open_ones, *(hidden(10 * n + m, code="a") for n in range(8) for m in (1, 2, 3))]
     right = [*open_ones, hidden(75, code="b")]
-    for limit in (1, 2, 3, 7, 8):
-        for sort in ([], ["code"], ["-code"], ["name", "-amount"]):
-            answers = city.is_alike(left, right, searches({"limit": limit, "sort": sort}))
-            lengths = [len(answer.get_json()["records"]) for answer in answers]
-            assert set(lengths[:-1]) <= {limit}
-            assert sum(lengths) == 7
+    sorts: tuple[list[str], ...] = ([], ["-code"], ["name", "-amount"])
+    asked = [(limit, {"limit": limit, "sort": sort}) for limit in (1, 3, 7, 8) for sort in sorts]
+    answers = iter(city.is_alike(left, right, searches(*(body for _, body in asked))))
+    for limit, _ in asked:
+        full, rest = divmod(7, limit)
+        lengths = [limit] * full + [rest] * (rest > 0)
+        assert [len(next(answers).get_json()["records"]) for _ in lengths] == lengths
+    assert next(answers, None) is None
 
 
 def test_a_record_that_was_sealed_a_second_ago_is_still_served(city: City) -> None:

@@ -1,37 +1,85 @@
-"""One connection of this machine that asks one question after the other, whatever the answers are."""
+"""A gateway in this process, asked through WSGI: nothing stands between a client and the time an answer takes."""
 
-import socket
+import json
+import time
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
 
-_PATIENCE = 30
-_CHUNK = 1 << 18
-_LENGTH = b"\r\ncontent-length: "
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway.app import Gateway
+from gateway.identity import tokens
+from tests import world
+from tests.bench.workload import Call
+
+_FORM = "application/x-www-form-urlencoded"
+_SERVER = {
+    "SERVER_NAME": "127.0.0.1",
+    "SERVER_PORT": "80",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "REMOTE_ADDR": "127.0.0.1",
+    "QUERY_STRING": "",
+    "wsgi.version": (1, 0),
+    "wsgi.url_scheme": "http",
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": False,
+    "wsgi.run_once": False,
+}
 
 
-class Connection:
-    """A keep-alive connection over HTTP."""
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered client of a gateway in this process."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    gateway: Gateway
+    name: str
+    issuer: str
+    key: ec.EllipticCurvePrivateKey
+    purpose: str
 
-    def answered(self, request: bytes) -> tuple[int, bytes]:
-        """Ask; return the status and the body once the answer is whole."""
-        self._socket.sendall(request)
-        answer = b""
-        while (head := answer.find(b"\r\n\r\n")) < 0:
-            answer += self._received()
-        start = answer[: head + 2].lower().index(_LENGTH) + len(_LENGTH)
-        end = head + 4 + int(answer[start : answer.index(b"\r\n", start)])
-        while len(answer) < end:
-            answer += self._received()
-        return int(answer[9:12]), answer[head + 4 :]
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers of a data request, with a token of now."""
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": world.ASSERTION_TYPE,
+            "client_assertion": tokens.assertion(self.name, self.issuer, self.key, "B. Officer"),
+        }
+        asked = Call("/oauth/token", urllib.parse.urlencode(form).encode())
+        _, (_, body) = self.timed(asked, {"CONTENT_TYPE": _FORM})
+        return {
+            "HTTP_AUTHORIZATION": f"Bearer {json.loads(body)['access_token']}",
+            "HTTP_ACCESS_PURPOSE": self.purpose,
+            "CONTENT_TYPE": "application/json",
+        }
 
-    def close(self) -> None:
-        """End the connection."""
-        self._socket.close()
+    def timed(self, call: Call, headers: Mapping[str, str]) -> tuple[float, tuple[str, bytes]]:
+        """Ask; return the milliseconds that the answer took, its status and its body."""
+        body = call.body or b""
+        environ: dict[str, Any] = {
+            **_SERVER,
+            **headers,
+            "REQUEST_METHOD": "POST" if body else "GET",
+            "PATH_INFO": call.path,
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.input": BytesIO(body),
+            "wsgi.errors": BytesIO(),
+        }
+        stated: list[str] = []
 
-    def _received(self) -> bytes:
-        chunk = self._socket.recv(_CHUNK)
-        if not chunk:
-            raise RuntimeError("the server closed the connection")
-        return chunk
+        def start(status: str, *_: object) -> Any:
+            stated.append(status)
+
+        began = time.perf_counter_ns()
+        answer: Any = self.gateway.flask.wsgi_app(environ, start)
+        content = _whole(answer)
+        return (time.perf_counter_ns() - began) / 1e6, (stated[0], content)
+
+
+def _whole(answer: Any) -> bytes:
+    with closing(answer):
+        parts: Iterable[bytes] = answer
+        return b"".join(parts)

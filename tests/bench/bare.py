@@ -14,6 +14,8 @@ from gateway import settings as configuration
 from gateway.cli.serve import gunicorn_options
 from gateway.settings import Settings
 
+PAGE = 50
+
 
 class Shape(msgspec.Struct, frozen=True):
     """A statement and which of its columns are what: after two keys the presence, then numbered cells and relations."""
@@ -44,34 +46,18 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
 
 
 def application(url: str, shapes: dict[str, Shape]) -> Flask:
-    """Build two routes over the arrest database."""
-    options = "-c TimeZone=UTC -c DateStyle=ISO -c jit=off"
+    """Build a route over the arrest database; who asks sends the values of a statement."""
+    options = "-c TimeZone=UTC -c DateStyle=ISO -c jit=off -c max_parallel_workers_per_gather=0"
     engine = sa.create_engine(
         url, isolation_level="AUTOCOMMIT", pool_size=16, max_overflow=0, connect_args={"options": options}
     )
     app = Flask("bare")
 
-    @app.post("/v1/arrests/search")
-    def search() -> Response:
-        body = request.get_json()
-        limit = body.get("limit", 50)
-        if "filter" in body:
-            asked = body["filter"]
-            shape = shapes["name"]
-            values = {"value_0": asked["family_name"]["eq"], "value_1": asked["given_name"]["eq"]}
-        else:
-            shape, values = shapes["page"], {}
-        records = _records(engine, shape, values | {"limit": limit + 1})
-        return _json({"resource": "arrests", "records": records[:limit], "next": None})
-
-    @app.get("/v1/arrests/<int:key>")
-    def record(key: int) -> Response:
-        return _json(
-            {
-                "resource": "arrests",
-                "record": _records(engine, shapes["record"], {"key": key, "limit": 1})[0],
-            }
-        )
+    @app.post("/<name>")
+    def asked(name: str) -> Response:
+        values = request.get_json()
+        records = _records(engine, shapes[name], values)
+        return _json({"resource": "arrests", "records": records[:PAGE], "next": None})
 
     return app
 

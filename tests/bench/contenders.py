@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import psycopg
@@ -33,7 +34,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A gunicorn that serves on a port of this machine."""
+    """A server with several processes on a port of this machine."""
 
     port: int
     process: int
@@ -51,10 +52,15 @@ class Server:
 def served(arguments: Sequence[str], given: Mapping[str, str], port: int, output: Path) -> Iterator[Server]:
     """Run a Python module that serves on a port; end it afterwards."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    with started([sys.executable, "-m", *arguments], {**environment, **given}, port, output) as server:
+        yield server
+
+
+@contextmanager
+def started(program: Sequence[str], environment: Mapping[str, str], port: int, output: Path) -> Iterator[Server]:
+    """Run a program that serves on a port; end it afterwards."""
     with output.open("wb") as lines:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], env={**environment, **given}, stdout=lines, stderr=lines
-        )
+        process = subprocess.Popen(program, env=environment, stdout=lines, stderr=lines)
     try:
         _wait(process, port, output)
         yield Server(port, process.pid)
@@ -71,7 +77,7 @@ def free_port() -> int:
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -100,6 +106,24 @@ def select_scripts(statement: str, parameters: Sequence[Mapping[str, Parameter]]
         f"{prepared}EXECUTE asked({', '.join(sql.Literal(each[name]).as_string() for name in names)});\n"
         for each in parameters
     ]
+
+
+def with_literals(statement: str, values: Mapping[str, Parameter]) -> str:
+    """Write the values of a statement into it."""
+    return _PARAMETER.sub(lambda found: sql.Literal(values[found[1]]).as_string(), statement).replace("%%", "%")
+
+
+def blocks(server: Postgres, database: str, statement: str, parameters: Sequence[Mapping[str, Parameter]]) -> float:
+    """Return how many blocks PostgreSQL touches for a statement, in the middle: a figure that no load changes."""
+    # The gateway's own connections have the same settings.
+    options = "-c jit=off -c max_parallel_workers_per_gather=0"
+    with psycopg.connect(server.url(database), autocommit=True, options=options) as connection:
+        plans = (
+            connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}".encode(), values)
+            for values in parameters
+        )
+        touched = [row[0][0]["Plan"] for plan in plans for row in plan]
+    return float(median(each["Shared Hit Blocks"] + each["Shared Read Blocks"] for each in touched))
 
 
 def insert_script(server: Postgres, database: str) -> str:

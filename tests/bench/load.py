@@ -8,7 +8,7 @@ from selectors import EVENT_READ, DefaultSelector
 
 from tests.bench.sample import Sample, sample
 
-_PATIENCE = 30
+_PATIENCE = 60
 _CHUNK = 1 << 18
 _LENGTH = b"\r\ncontent-length: "
 

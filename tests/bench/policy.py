@@ -119,7 +119,7 @@ def _deciding(what: str, bundles: dict[str, Bundle], agency: str, seconds: float
 
 
 def _plan(bundle: Bundle, planner: Planner, agreement: Agreement) -> Plan:
-    return planner.search(_view(bundle, agreement), _lookup("NAME", "NAME"), (), None)
+    return planner.search(view_of(bundle, agreement), _lookup("NAME", "NAME"), (), None)
 
 
 def of_cells(root: Path, url: str, arrests: int, seconds: float) -> Findings:
@@ -127,7 +127,7 @@ def of_cells(root: Path, url: str, arrests: int, seconds: float) -> Findings:
     views = []
     for name in ("plain", "by-row"):
         bundle = load_checked(copied(root, name))
-        views.append(_view(bundle, world.agreement("client", "FBI")))
+        views.append(view_of(bundle, world.agreement("client", "FBI")))
     planner = Planner(bundle.catalogue.resources[RESOURCE], Dialect.POSTGRESQL)
     with psycopg.connect(url) as connection:
         names = connection.execute(_DRAWN, [NAMES]).fetchall()
@@ -214,7 +214,8 @@ def _timed(once: Callable[[], object]) -> float:
     return perf_counter() - began
 
 
-def _view(bundle: Bundle, agreement: Agreement) -> View:
+def view_of(bundle: Bundle, agreement: Agreement) -> View:
+    """Decide what a client may see today under the benchmark's own policy."""
     request = AccessRequest(Subject("client", agreement), Action.READ, RESOURCE, PURPOSE, datetime.now(UTC))
     decision = decide(request, bundle)
     if isinstance(decision, Permit):

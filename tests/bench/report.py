@@ -12,31 +12,34 @@ from pathlib import Path
 import psycopg
 
 from tests.bench.contenders import Memory
-from tests.bench.policy import Findings
+from tests.bench.policy import Finding, Findings
 from tests.bench.sample import Sample
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-_BEGIN = "<!-- measured by `make bench`; what stands between these lines is overwritten -->"
-_END = "<!-- end of what was measured -->"
-_LOG_BEGIN = "<!-- measured by `make bench` and `make bench-log`; what stands between these lines is overwritten -->"
-_LOG_END = "<!-- end of what was measured of the log -->"
-_NEW = f"# Benchmarks\n\n{_BEGIN}\n{_END}\n\n{_LOG_BEGIN}\n{_LOG_END}\n\n## Where the time goes\n\nNot yet written.\n"
+_SECTIONS = {
+    "requests": "measured by `make bench` and `make bench-requests`",
+    "policy": "measured by `make bench`",
+    "log": "measured by `make bench` and `make bench-log`",
+}
+BARE, OTHER, GROWTH = 0.6, 1.0, 1.3
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came out for one request at one number of connections."""
+    """What came out for one kind of request at one number of arrests and of connections."""
 
+    name: str
     title: str
+    arrests: int
     connections: int
     gateway: Sample
     bare: Sample
+    postgraphile: Sample | None
     select: Sample
 
-    @property
-    def ratio(self) -> float:
-        """The share of the bare endpoint's rate that the gateway reaches."""
-        return self.gateway.rate / self.bare.rate
+    def share(self, other: Sample | None) -> str:
+        """Say which share of another's rate the gateway reaches."""
+        return "-" if other is None else f"{self.gateway.rate / other.rate:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,42 +47,46 @@ class Run:
     """A whole run."""
 
     results: Sequence[Result]
+    blocks: Mapping[str, Sequence[float]]
     commits: Mapping[int, Sample]
-    gateway_memory: Sequence[Memory]
-    bare_memory: Sequence[Memory]
+    memory: Mapping[str, Sequence[Memory]]
     workers: int
     threads: int
-    arrests: int
     seconds: int
     rounds: int
     postgres: str
+    postgraphile: str
 
 
-def write(run: Run, findings: Sequence[Findings]) -> str:
-    """Put a run between the markers of the page; return what was put there."""
-    return _put(
-        "\n\n".join((_setting(run), _table(run), _commits(run), _memory(run), *_policy(findings))), _BEGIN, _END
-    )
+def write_requests(run: Run) -> str:
+    """Put what was measured of requests between its markers of the page; return what was put there."""
+    findings = Findings(tuple(_aims(run)), (_blocks(run), _commits(run), _memory(run)))
+    return _put("requests", "\n\n".join(("### Requests", _setting(run), _table(run), *_findings([findings]))))
+
+
+def write_policy(findings: Sequence[Findings]) -> str:
+    """Put what was measured of the policy between its markers of the page; return what was put there."""
+    return _put("policy", "\n\n".join(("### The policy as it grows", _measured(), *_findings(findings))))
 
 
 def write_log(findings: Sequence[Findings]) -> str:
     """Put what was measured of the log between its markers of the page; return what was put there."""
     setting = (
-        f"Measured on {datetime.now(UTC).date()}: {_machine()}; writers and databases share it, with a load of "
+        f"{_measured()} Writers and databases share it, with a load of "
         f"{os.getloadavg()[1]:.1f} when the measurement ended. Each ratio is of two medians of the same round, in "
         "which all take turns; of several rounds it is the smallest, the one in which the machine did least else."
     )
-    return _put("\n\n".join(("### The log", setting, *_findings(findings))), _LOG_BEGIN, _LOG_END)
+    return _put("log", "\n\n".join(("### The log", setting, *_findings(findings))))
 
 
-def _put(measured: str, first: str, last: str) -> str:
-    page = PAGE.read_text() if PAGE.exists() else _NEW
-    before, begin, rest = page.partition(first)
-    _, end, after = rest.partition(last)
-    if not begin or not end:
-        raise RuntimeError(f"{PAGE} has lost the lines between which the figures stand")
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(f"{before}{first}\n{measured}\n{last}{after}")
+def _put(section: str, measured: str) -> str:
+    begin = f"<!-- {_SECTIONS[section]}; what stands between these lines is overwritten -->"
+    end = f"<!-- end of what was measured of the {section} -->"
+    before, found, rest = PAGE.read_text().partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise RuntimeError(f"{PAGE} has lost the lines between which the figures stand: {begin}")
+    PAGE.write_text(f"{before}{begin}\n{measured}\n{end}{after}")
     return measured
 
 
@@ -90,39 +97,72 @@ def postgres_version(url: str) -> str:
     return f"{number // 10000}.{number % 10000}"
 
 
-def _setting(run: Run) -> str:
-    gunicorn = f"gunicorn {version('gunicorn')} (gthread, {run.workers} workers of {run.threads} threads)"
+def told(result: Result) -> str:
+    """Say in a line what came out."""
     return (
-        f"Measured on {datetime.now(UTC).date()}: {_machine()}; "
-        f"PostgreSQL {run.postgres}, {gunicorn}; {run.arrests:,} invented arrests. "
-        "Clients, servers and databases share the machine. "
-        f"Each figure is the median of {run.rounds} rounds of {run.seconds} seconds, in which gateway and "
-        "bare endpoint take turns; latencies are in milliseconds."
+        f"{result.title}, {result.arrests:,} arrests, {result.connections} connections: "
+        f"gateway {result.gateway.rate:.0f} a second ({result.gateway.p50:.2f} ms), bare {result.bare.rate:.0f}, "
+        f"PostGraphile {_rate(result.postgraphile)}, SELECT alone {result.select.rate:.0f}"
     )
 
 
-def _machine() -> str:
+def _rate(taken: Sample | None) -> str:
+    return "-" if taken is None else f"{taken.rate:.0f}"
+
+
+def _setting(run: Run) -> str:
+    gunicorn = f"gunicorn {version('gunicorn')} (gthread, {run.workers} workers of {run.threads} threads)"
     return (
-        f"{_processor()}, {os.cpu_count()} cores, {_total_memory():.0f} GiB of memory, {platform.system()}; "
-        f"Python {platform.python_version()}"
+        f"{_measured()} PostgreSQL {run.postgres}, {gunicorn}, PostGraphile {run.postgraphile} "
+        f"({run.workers} processes with {run.threads} connections each). "
+        "Clients, servers and databases share the machine. "
+        f"Each figure is the median of {run.rounds} rounds of {run.seconds} seconds, in which all contenders over both "
+        "sizes take turns; latencies are in milliseconds. A load of "
+        f"{os.getloadavg()[2]:.1f} when the measurement ended."
+    )
+
+
+def _measured() -> str:
+    return (
+        f"Measured on {datetime.now(UTC).date()}: {_processor()}, {os.cpu_count()} cores, "
+        f"{_total_memory():.0f} GiB of memory, {platform.system()}; Python {platform.python_version()}."
     )
 
 
 def _table(run: Run) -> str:
     head = (
-        "| request | connections | gateway: a second | p50 | p99 | bare: a second | p50 | p99 "
-        "| SELECT alone: a second | p50 | p99 | gateway / bare |\n"
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+        "| request | arrests | connections | gateway: a second | p50 | p99 | bare: a second | p50 | p99 "
+        "| PostGraphile: a second | p50 | p99 | SELECT alone: a second | p50 | p99 "
+        "| gateway / bare | / PostGraphile | / SELECT |\n"
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
     )
     return head + "\n".join(
-        f"| {r.title} | {r.connections} | {_cells(r.gateway)} | {_cells(r.bare)} | {_cells(r.select)} | {r.ratio:.2f} |"
+        f"| {r.title} | {r.arrests:,} | {r.connections} | {_cells(r.gateway)} | {_cells(r.bare)} "
+        f"| {_cells(r.postgraphile)} | {_cells(r.select)} "
+        f"| {r.share(r.bare)} | {r.share(r.postgraphile)} | {r.share(r.select)} |"
         for r in run.results
     )
 
 
-def _policy(findings: Sequence[Findings]) -> Iterator[str]:
-    yield "### The policy as it grows"
-    yield from _findings(findings)
+def _aims(run: Run) -> Iterator[Finding]:
+    """Hold the run against what is aimed at, over the most arrests."""
+    few, many = (pick(r.arrests for r in run.results) for pick in (min, max))
+    found = {(r.name, r.arrests, r.connections): r for r in run.results}
+    for (name, arrests, connections), result in found.items():
+        if arrests != many:
+            continue
+        what = f"{result.title}, {connections} connection{'s' if connections > 1 else ''}"
+        for title, sample, aim in (
+            ("the bare endpoint", result.bare, BARE),
+            ("PostGraphile", result.postgraphile, OTHER),
+        ):
+            if sample is not None:
+                met = result.gateway.rate >= aim * sample.rate
+                yield Finding(f"{what}: of the rate of {title}", result.share(sample), f"at least {aim}", met)
+        before, after = found[name, few, connections].gateway.p50, result.gateway.p50
+        figure = f"{after / before:.2f} ({before:.2f} to {after:.2f} ms)"
+        growth = f"{what}: p50 from {few:,} to {many:,} arrests"
+        yield Finding(growth, figure, f"at most {GROWTH}", after <= GROWTH * before)
 
 
 def _findings(findings: Sequence[Findings]) -> Iterator[str]:
@@ -135,8 +175,17 @@ def _findings(findings: Sequence[Findings]) -> Iterator[str]:
     yield "\n".join(f"- {told}" for found in findings for told in found.seen)
 
 
-def _cells(taken: Sample) -> str:
+def _cells(taken: Sample | None) -> str:
+    if taken is None:
+        return "- | - | -"
     return f"{taken.rate:.0f} | {taken.p50:.2f} | {taken.p99:.2f}"
+
+
+def _blocks(run: Run) -> str:
+    stated = "; ".join(
+        f"{title} {' and '.join(f'{each:,.0f}' for each in touched)}" for title, touched in run.blocks.items()
+    )
+    return f"Blocks of 8 KiB that PostgreSQL touches for the SELECT over the two sizes, in the middle: {stated}."
 
 
 def _commits(run: Run) -> str:
@@ -148,9 +197,8 @@ def _commits(run: Run) -> str:
 
 
 def _memory(run: Run) -> str:
-    return (
-        f"Memory of a worker after the load: gateway {_largest(run.gateway_memory)}; bare {_largest(run.bare_memory)}."
-    )
+    stated = "; ".join(f"{name} {_largest(workers)}" for name, workers in run.memory.items())
+    return f"Memory of a worker after the load: {stated}."
 
 
 def _largest(workers: Sequence[Memory]) -> str:

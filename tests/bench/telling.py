@@ -49,9 +49,12 @@ class Telling:
     shares: tuple[Share, ...]
 
     @property
-    def within(self) -> bool:
-        """Whether one sample does not tell, by the threshold."""
-        return max(0.5 - self.interval[0], self.interval[1] - 0.5) <= ONE_SAMPLE
+    def verdict(self) -> str:
+        """Say whether one sample tells, by the threshold; an interval that is on both sides of it says neither."""
+        low, high = self.interval
+        if max(0.5 - low, high - 0.5) <= ONE_SAMPLE:
+            return "not told apart"
+        return "**told apart**" if low > 0.5 + ONE_SAMPLE or high < 0.5 - ONE_SAMPLE else "open"
 
     @property
     def needed(self) -> float:
@@ -82,7 +85,7 @@ def telling(hidden: Sequence[float], missing: Sequence[float]) -> Telling:
         advantage=_advantage(hidden, missing),
         # Mann-Whitney: the AUC against a half, two-sided.
         probability=math.erfc(abs(auc - 0.5) / deviation / math.sqrt(2)),
-        shares=tuple(_share(hidden, missing, size) for size in BLOCKS),
+        shares=tuple(_share(hidden, missing, size) for size in BLOCKS if size <= len(hidden)),
     )
 
 

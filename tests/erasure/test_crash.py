@@ -57,7 +57,7 @@ def marked(city: City) -> City:
     city.among_others(city.fbi)
     with city.office.log() as log, log.store.transaction() as connection:
         mark = log.openings.index_of(person(city.person)).hex()
-        limits.settle(limits.Charge("ice-ero-agreement", at("2026-01-05").date(), 9, [mark]), connection)
+        limits.Charge("ice-ero-agreement", at("2026-01-05").date(), 9, [mark]).settle(connection)
     return city
 
 

@@ -203,7 +203,7 @@ def test_budget_marks_go_and_the_day_stays_as_full(make_world: MakeWorld) -> Non
         )
         log.log.append(
             Entry("read", "permit", "disclosed", at("2026-01-05"), None, {}, openings),
-            lambda connection: limits.settle(charge, connection),
+            charge.settle,
         )
     done = office.erase(marked)
     assert done.marks == len(arrests) + 1

@@ -14,7 +14,7 @@ from psycopg import sql
 from gateway import app as composition
 from gateway import keys as key_files
 from gateway import tables
-from gateway.audit import inventory
+from gateway.audit import appending, inventory
 from gateway.audit.entry import Entry
 from gateway.cli import program
 from gateway.errors import ConfigurationError
@@ -225,7 +225,7 @@ def test_a_rotation_that_was_cut_short_is_finished_by_the_next(
         raise RuntimeError("crash")
 
     with monkeypatch.context() as patched, composition.open_rotation(machine.settings, "ids") as (opened, file):
-        patched.setattr(opened.log, "_insert", crash)
+        patched.setattr(appending, "insert", crash)
         with pytest.raises(RuntimeError, match="crash"):
             opened.log.perform(lambda c, entry: (_recording(c, entry, file), None))
     assert f"{machine.keys}/ids-2.pem is a key that the log does not know" in refused(machine)

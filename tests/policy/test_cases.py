@@ -262,10 +262,10 @@ def test_a_record_that_is_shown_twice_fails(tmp_path: Path) -> None:
     one = "      last:\n        many: false\n        table: n\n        match: id\n        fields:\n"
     one += "          remark: {column: remark, type: text, most: 9, class: open}\n"
     catalogue.write_text(catalogue.read_text() + one)
-    (tmp_path / "doc.yaml").write_text(small.document([{**small.EVERYTHING, "show": ["code"]}]))
+    (tmp_path / "doc.yaml").write_text(small.document([{**small.EVERYTHING, "show": ["code", "last"]}]))
     asked = "subject: {agency: A, mission: looking}, purpose: looking, on: 2014-05-01"
     records = "records: {r: {counts: [{}, {}]}}"
-    expected = "expect: [{record: r, body: {}, fillers: [code]}]"
+    expected = "expect: [{record: r, body: {last: {}}, fillers: [code]}]"
     (tmp_path / "doc_test.yaml").write_text(f"tests: doc\n{records}\ncases: [{{case: c, {asked}, {expected}}}]\n")
     [[mismatch]] = failing(run(tmp_path)).values()
     assert mismatch.differences == (Difference("(two readings)", "shown by the evaluator", "shown 2 times by SQL"),)

@@ -115,9 +115,9 @@ def test_each_kind_of_leaf_is_counted_where_it_belongs(tmp_path: Path) -> None:
     assert (found.declared_lost, found.lost, found.rehearsal) == (3, 1, False)
 
 
-@pytest.mark.parametrize("members", [{"rehearsal": "2019-01-01"}, {"with": ["proposal"]}])
+@pytest.mark.parametrize("members", [{"rehearsal": "2019-01-01"}, {"with": ["proposal"]}, {"sandbox": True}])
 def test_a_rehearsal_is_noticed(tmp_path: Path, members: dict[str, Any]) -> None:
-    """Answers as of another day or under proposals make the whole report one of a rehearsal."""
+    """Answers as of another day, under proposals or of a sandbox make the whole report one of a rehearsal."""
     assert tally(tmp_path, leaf(**members), act("any", AFTER)).rehearsal
 
 

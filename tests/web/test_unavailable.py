@@ -226,6 +226,23 @@ def test_no_entry_no_refusal_beside_the_routes(
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
+def test_what_nobody_expected_is_the_constant_refusal_too(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the gateway's own, also where its refusal is written down, is told by the same constant text."""
+    asked = make_world(rehearsal_day=DAY)
+    identifier = asked.asker().records({"limit": 1})[0]["id"]
+    asker = asked.asker("fbi", "FBI")
+    assert asker.token
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a hidden value")
+
+    monkeypatch.setattr("gateway.audit.log.seal", broken)
+    for response in (asker.search({"limit": 5}), asker.get(f"/v1/arrests/{identifier}"), asked.request("GET", "/v1/x")):
+        is_constant(response)
+
+
 def test_a_full_disk_stops_answers_and_not_entries(make_world: MakeWorld, dialect: str) -> None:
     """When the store can't grow, answers stop with the last entry that fitted: as many entries as answers."""
     assert dialect == "sqlite"
