@@ -24,6 +24,24 @@ _TYPES: dict[Kind, tuple[type[sa.types.TypeEngine[Any]], ...]] = {
 }
 
 
+def check_encoding(engine: Engine) -> None:
+    """Refuse a PostgreSQL database whose texts are not UTF-8: what can't be written in another would fail a question.
+
+    SQLite keeps bytes; a text that is no UTF-8 is a defect there, cell by cell.
+    """
+    if engine.dialect.name == "sqlite":
+        return
+    try:
+        with engine.connect() as connection:
+            encoding = connection.scalar(sa.text("SHOW server_encoding"))
+    except SQLAlchemyError:
+        raise ConfigurationError("the arrest database can't be read; is GATEWAY_ARREST_URL right?") from None
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"the arrest database keeps texts in {encoding}; only UTF8 can be compared with questions"
+        )
+
+
 class _Live:
     """The live tables' columns and checks, each read once."""
 

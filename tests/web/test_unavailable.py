@@ -541,6 +541,20 @@ def test_sqlite_writes_through(databases: Databases, tmp_path: Path, dialect: st
         store.close()
 
 
+@pytest.mark.parametrize("dialect", ["postgresql"])
+def test_arrests_in_another_encoding_are_refused(databases: Databases, postgres: Postgres, tmp_path: Path) -> None:
+    """A question in letters that the database can't write would fail, and so be felt."""
+    made = sql.SQL("CREATE DATABASE {} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    postgres.run(made.format(sql.Identifier("latin")))
+    try:
+        chosen = world.settings(Databases(postgres.url("latin"), databases.store), tmp_path / "keys")
+        world.prepare(chosen)
+        with pytest.raises(ConfigurationError, match="LATIN1"):
+            composition.build(chosen)
+    finally:
+        postgres.drop("latin")
+
+
 def test_a_store_that_was_not_made_is_refused(databases: Databases, keys: Path) -> None:
     """An empty database is no store."""
     with pytest.raises(ConfigurationError, match="GATEWAY_STORE_URL"):
