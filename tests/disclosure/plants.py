@@ -18,12 +18,10 @@ from gateway.disclosure import Custodian
 from gateway.errors import Code, Denied, NotFound, Refusal, Unplannable
 from gateway.instruments import Instruments
 from gateway.opaque import Cursors, Holder, Ids
-from gateway.plan import cells, filtering, implied, reader, statement
+from gateway.plan import cells, filtering, reader, statement
 from gateway.plan.cells import Cells
-from gateway.plan.comparison import compare
 from gateway.plan.planner import Plan, Planner
 from gateway.policy.condition import TRUE
-from gateway.policy.masks import Form
 from gateway.policy.sql import Compiler
 from gateway.policy.view import View
 from gateway.records.query import Records, Row
@@ -58,20 +56,6 @@ def plant(attack: str, leak: str, *, shown_by: int) -> Callable[[Put], Put]:
 
 
 # --- A. a hidden column, in another clause -------------------------------------------------------------------------
-
-
-@plant("A", "a filter on a masked text is also held against the raw column", shown_by=0)
-def _raw_filter(patch: pytest.MonkeyPatch) -> None:
-    plain = implied._of  # noqa: SLF001
-
-    def of(test: Any, over: Cells) -> Iterator[Any]:
-        yield from plain(test, over)
-        cell, guarded = over.view.cells[test.path], over.source.guarded(test.path)
-        text = cell.mask is not None and cell.mask.form in (Form.FIRST_LETTER, Form.LAST_FOUR)
-        if text and test.operator in implied._PLAIN:  # noqa: SLF001
-            yield compare(test, guarded.raw, guarded.domain.kind, over.dialect)
-
-    patch.setattr(implied, "_of", of)
 
 
 @plant("A", "records are sorted by the raw column behind a cell", shown_by=4)
