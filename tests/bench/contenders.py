@@ -21,6 +21,8 @@ from gateway.settings import PREFIX
 from tests.bench.sample import Sample, sample
 from tests.services import Postgres
 
+# As the gateway's own connections have them.
+_OPTIONS = "-c jit=off -c max_parallel_workers_per_gather=0"
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
@@ -115,9 +117,7 @@ def with_literals(statement: str, values: Mapping[str, Parameter]) -> str:
 
 def blocks(server: Postgres, database: str, statement: str, parameters: Sequence[Mapping[str, Parameter]]) -> float:
     """Return how many blocks PostgreSQL touches for a statement, in the middle: a figure that no load changes."""
-    # The gateway's own connections have the same settings.
-    options = "-c jit=off -c max_parallel_workers_per_gather=0"
-    with psycopg.connect(server.url(database), autocommit=True, options=options) as connection:
+    with psycopg.connect(server.url(database), autocommit=True, options=_OPTIONS) as connection:
         plans = (
             connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}".encode(), values)
             for values in parameters
@@ -146,6 +146,7 @@ def pgbench(server: Postgres, database: str, scripts: Sequence[str], connections
         subprocess.run(
             [server.program("pgbench"), *arguments, *files, database],
             cwd=directory,
+            env={**os.environ, "PGOPTIONS": _OPTIONS},
             check=True,
             capture_output=True,
         )

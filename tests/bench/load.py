@@ -87,6 +87,8 @@ def drive(port: int, requests: Sequence[bytes], connections: int, seconds: float
                 if now < until:
                     key.data.ask(next(asked))
                 else:
+                    # Its server may close it while others are still waited for.
+                    ready.unregister(key.fileobj)
                     busy -= 1
     for connection in opened:
         connection.socket.close()

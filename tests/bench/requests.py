@@ -103,8 +103,8 @@ def measured(
             _alike(bench)
         results = [
             result
-            for at in range(len(benches[0].workloads))
-            for connections in CONNECTIONS
+            for at, workload in enumerate(benches[0].workloads)
+            for connections in (CONNECTIONS if workload.postgraphile else CONNECTIONS[:1])
             for result in _measure(server, benches, at, connections, seconds, rounds)
         ]
         scratch = server.create()
