@@ -91,7 +91,7 @@ def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry, throt
 def _refusal(error: HTTPException) -> Refusal:
     match error.code:
         case 404:
-            return NotFound(Code.ROUTE_UNKNOWN, "See docs of the API for its addresses.")
+            return NotFound(Code.ROUTE_UNKNOWN, "See GET /openapi.json for the addresses.")
         case 405:
             return NotFound(Code.METHOD_NOT_ALLOWED, "See the field Allow.")
         case 413:
