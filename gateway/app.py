@@ -181,6 +181,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         # 2. and 3.
         records = Records(settings.arrest_url, settings.query_timeout)
         refused.callback(records.engine.dispose)
+        schema.check_encoding(records.engine)
         invented.check(records.engine, sandbox=settings.sandbox)
         fitting = schema.Fitting(records.engine, telemetry.resources_unfit, monotonic, sandbox=settings.sandbox)
         policy = Current(

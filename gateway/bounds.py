@@ -5,6 +5,8 @@ MAX_DEPTH = 8
 MAX_TESTS = 50
 # Each costs a look into a relation of every record, or dozens of ranges.
 MAX_COSTLY = 8
+# A record has several rows of a relation, and each is folded.
+STARTS_IN_ROWS = 4
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
 MAX_SORT = 3

@@ -280,12 +280,13 @@ class Custodian:
         covering: tuple[Instrument, ...],
         policy: Policy,
     ) -> Found:
-        paging = Paging(self._cursors, inquiry.subject.client, inquiry.bundle.digest, search)
+        digest, client = inquiry.bundle.digest, inquiry.subject.client
+        paging = Paging(self._cursors, client, digest, resource, permit.view, search)
         plan = planner.search(permit.view, search, covering, paging.start())
         rows = self._records.query(plan)
         page = rows[: plan.limit]
         follows = len(rows) > plan.limit
-        cursor = paging.after(page[-1], plan.sort, permit.view, resource) if follows else None
+        cursor = paging.after(page[-1]) if follows else None
         renderer = Renderer(self._ids, resource, inquiry.subject.client, search.purpose)
         body = renderer.search(Page(page, plan.fields, cursor), permit, policy)
         return Found(body, page, permit, plan, resource)
@@ -331,7 +332,9 @@ class Custodian:
         marks = []
         for row in found.rows:
             by_person = any(view.shows(path, row.states) for path in resource.person_paths())
-            counted = person(row.person) if by_person else record(resource.name, row.key)
+            # Records of an unknown person are not of one.
+            one = by_person and row.person is not None
+            counted = person(row.person) if one else record(resource.name, row.key)
             marks.append(self._openings.index_of(counted).hex())
         day = inquiry.now.astimezone(inquiry.bundle.catalogue.time_zone).date()
         at_most = min(budget.at_most for budget in found.permit.budgets)

@@ -60,23 +60,21 @@ def examples(resource: Resource, view: View) -> Schema:
     comparable = [(path, domain) for path, domain in _domains(resource, view) if operators(domain)]
     found: Schema = {"page": {"summary": "The first records", "value": {"limit": 10}}}
     if comparable:
-        path, domain = comparable[0]
-        found["compared"] = {"summary": "A field that has a value", "value": {"filter": {path: {"is_null": False}}}}
-        equal: Schema = {path: {"eq": sample(domain)}}
-        either = [equal, {"not": equal}]
-        found["joined"] = {"summary": "Parts joined by or", "value": {"filter": {"or": either}, "limit": 10}}
+        path, domain = next((each for each in comparable if each[1].codes), comparable[0])
+        found["compared"] = {"summary": "One of two values", "value": {"filter": {path: _either(domain)}, "limit": 10}}
+        parts = [{path: {"eq": sample(domain)}}, {path: {"is_null": True}}]
+        found["joined"] = {"summary": "Parts joined by or", "value": {"filter": {"or": parts}, "limit": 10}}
         found["sorted"] = {
             "summary": "An order, and some of the fields",
             "value": {"sort": [f"-{path}"], "fields": [path], "limit": 10},
         }
-    for path, domain in comparable:
-        if "gte" in operators(domain) and domain.kind in (Kind.DATE, Kind.TIMESTAMP):
-            ranged = {"filter": {path: {"gte": sample(domain)}}, "sort": [path], "limit": 10}
-            found["ranged"] = {"summary": "From a day on", "value": ranged}
-            break
-    for relation, name in _comparable_rows(resource, view):
-        rows = {relation: {"any": {name: {"is_null": False}}}}
-        shown = {"filter": rows, "fields": [f"{relation}.{name}"], "limit": 10}
+    dated = [each for kind in (Kind.TIMESTAMP, Kind.DATE) for each in comparable if each[1].kind is kind]
+    for path, domain in dated[:1]:
+        ranged = {"filter": {path: {"gte": sample(domain)}}, "sort": [path], "limit": 10}
+        found["ranged"] = {"summary": "From a day on", "value": ranged}
+    for relation, fields in _comparable_rows(resource, view).items():
+        name, domain = next((each for each in fields if each[1].codes), fields[0])
+        shown = {"filter": {relation: {"any": {name: _either(domain)}}}, "fields": [f"{relation}.{name}"], "limit": 10}
         found[relation] = {"summary": f"By related {relation}", "value": shown}
     part = next((part for part in name_parts(resource, view) if part != "born"), None)
     if part is not None:
@@ -91,14 +89,23 @@ def _domains(resource: Resource, view: View) -> Iterator[tuple[str, Domain]]:
             yield path, domain
 
 
-def _comparable_rows(resource: Resource, view: View) -> Iterator[tuple[str, str]]:
-    """Yield the relations to many that can be filtered by, each with a field."""
-    for relation, names in related_paths(resource, view).items():
-        for name in names:
-            domain = view.domain(resource, f"{relation}.{name}")
-            if domain is not None and operators(domain):
-                yield relation, name
-                break
+def _either(domain: Domain) -> Schema:
+    """Ask for one of two values, where a value can be told at all."""
+    if domain.kind is Kind.BOOLEAN:
+        return {"eq": True}
+    return {"in": list(domain.codes[:2]) or [sample(domain)]}
+
+
+def _comparable_rows(resource: Resource, view: View) -> dict[str, list[tuple[str, Domain]]]:
+    """Return the relations to many that can be filtered by, each with its comparable fields."""
+    every = {
+        relation: [(name, view.domain(resource, f"{relation}.{name}")) for name in names]
+        for relation, names in related_paths(resource, view).items()
+    }
+    known = {
+        relation: [(n, d) for n, d in fields if d is not None and operators(d)] for relation, fields in every.items()
+    }
+    return {relation: fields for relation, fields in known.items() if fields}
 
 
 def _showable(resource: Resource, view: View) -> tuple[str, ...]:

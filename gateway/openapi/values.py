@@ -38,7 +38,8 @@ class Components:
 
     def put(self, name: str, schema: Schema) -> Schema:
         """Keep a schema under a name, and return the reference to it."""
-        self.schemas[name] = schema
+        if self.schemas.setdefault(name, schema) != schema:
+            raise ValueError(f"two schemas are called {name}")
         return reference(name)
 
     def value(self, domain: Domain, path: str) -> Schema:
@@ -112,7 +113,8 @@ def _name(domain: Domain, path: str) -> str:
         case Kind.KEY:
             return "Id"
         case _:
-            return path
+            # Beside the schemas of records and questions, which are named after resources, too.
+            return f"{path}.values"
 
 
 def _value(domain: Domain) -> Schema:

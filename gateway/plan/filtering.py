@@ -57,7 +57,8 @@ class Filtering:
                 return sa.or_(*joined) if every else sa.and_(*joined)
             case Some(relation, part):
                 rows, of_row = self._rows(relation)
-                otherwise = rows.where(self._false(part, of_row).is_not(sa.true()))
+                # Not `IS NOT TRUE`, which binds more tightly than the NOT that PostgreSQL is given before `= ANY`.
+                otherwise = rows.where(sa.not_(sa.func.coalesce(self._false(part, of_row), sa.false())))
                 return sa.and_(~otherwise.exists(), *self._known(relation))
 
     def _test(self, test: Test, column: _Column) -> Bool:

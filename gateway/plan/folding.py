@@ -1,11 +1,11 @@
 """Folding: how texts are compared where case and accents are put aside, and by which ranges an index finds them.
 
-Latin capitals become small, their accents go, and joined letters are written as two; other scripts, spaces and signs
-stay as they are. `fold` says so of one text, and `folded` is the same in SQL.
+A text is taken apart into letters and marks (Unicode's form NFD), and the accents go; Latin capitals become small, and
+joined letters are written as two. Other scripts keep their case, spaces and signs stay as they are. `fold` says so of
+one text, and `folded` is the same in SQL.
 """
 
 import unicodedata
-from collections.abc import Iterator
 
 import sqlalchemy as sa
 
@@ -17,32 +17,22 @@ FUNCTION = "folded"
 # So many letters of a text enter an index; each more than doubles the ranges, and leaves fewer rows in them.
 LEAD = 4
 
-_MARKS = range(0x0300, 0x0370)
-_LATIN = (range(0x00C0, 0x0250), range(0x1E00, 0x1F00))
-_WITHOUT_ACCENT = {"ø": "o", "Ø": "o", "đ": "d", "Đ": "d", "ł": "l", "Ł": "l", "ħ": "h", "Ħ": "h", "ŧ": "t", "Ŧ": "t"}
+_MARKS = "".join(map(chr, range(0x0300, 0x0370)))
+_CAPITALS = {chr(n): chr(n).lower() for n in range(ord("A"), ord("Z") + 1)}
+# Letters of Latin that Unicode does not take apart.
+_WHOLE = {"ø": "o", "Ø": "o", "đ": "d", "Đ": "d", "ł": "l", "Ł": "l", "ħ": "h", "Ħ": "h", "ŧ": "t", "Ŧ": "t"} | {
+    "\u0131": "i"
+}
 _JOINED = {"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th"}
-_CAPITALS = {"ẞ": "ß", "Æ": "æ", "Œ": "œ", "Þ": "þ"}
+_JOINED_CAPITALS = {"ẞ": "ß", "Æ": "æ", "Œ": "œ", "Þ": "þ"}
+_ONE_FOR_ONE = _CAPITALS | _WHOLE | _JOINED_CAPITALS
+_TABLE = str.maketrans(_ONE_FOR_ONE | dict.fromkeys(_MARKS))
 _BEYOND_ASCII = "\x80"
-
-
-def _letters() -> Iterator[tuple[str, str]]:
-    """Yield each letter that is written as one other."""
-    yield from ((chr(n), chr(n).lower()) for n in range(ord("A"), ord("Z") + 1))
-    yield from _WITHOUT_ACCENT.items()
-    yield from _CAPITALS.items()
-    for letter in (chr(n) for numbers in _LATIN for n in numbers):
-        base, *marks = list(unicodedata.normalize("NFD", letter))
-        if base.isascii() and base.isalpha() and marks and all(ord(mark) in _MARKS for mark in marks):
-            yield letter, base.lower()
-
-
-_ONE_FOR_ONE = dict(_letters())
-_TABLE = str.maketrans(_ONE_FOR_ONE | dict.fromkeys(map(chr, _MARKS), None))
 
 
 def fold(text: str) -> str:
     """Fold a text."""
-    text = text.translate(_TABLE)
+    text = unicodedata.normalize("NFD", text).translate(_TABLE)
     for joined, parts in _JOINED.items():
         text = text.replace(joined, parts)
     return text
@@ -53,8 +43,9 @@ def folded(column: Value, dialect: Dialect) -> Value:
     if dialect is Dialect.SQLITE:
         return sa.func.folded(sa.cast(column, sa.LargeBinary))
     plain = sa.collate(column, "C")
-    letters = "".join(_ONE_FOR_ONE) + "".join(map(chr, _MARKS))
-    text = sa.func.translate(plain, _text(letters), _text("".join(_ONE_FOR_ONE.values())))
+    apart = sa.func.normalize(plain, sa.literal_column("NFD"))
+    # What has no letter to stand for it goes.
+    text = sa.func.translate(apart, _text("".join(_ONE_FOR_ONE) + _MARKS), _text("".join(_ONE_FOR_ONE.values())))
     for joined, parts in _JOINED.items():
         text = sa.func.replace(text, _text(joined), _text(parts))
     # Most names are ASCII, which is folded in a fraction of the time.

@@ -90,7 +90,10 @@ Shape = Test | Negated | Joined | Some
 
 def unknown_field() -> Unplannable:
     """Refuse a field: one text for hidden, misspelt and nonexistent, and what the client wrote is not repeated."""
-    return Unplannable(Code.UNKNOWN_FIELD, "A field that the request names is not part of your view.")
+    return Unplannable(
+        Code.UNKNOWN_FIELD,
+        "A field that the request names is not part of your view, or can't stand there. See GET /openapi.json.",
+    )
 
 
 def scalar_domain(resource: Resource, view: View, path: str) -> Domain:

@@ -256,7 +256,10 @@ class Writer:
         selected += self._states(_related_in(asked), cells)
         if self.view.pointers:
             selected.append(cells.pointer().label("_pointer"))
-        return sa.select(*selected).select_from(joined_for(cells.judged.joined, selected)).subquery("page")
+        # Once more: a key that the source holds twice must not open its other row.
+        rows = cells.rows()
+        joined = joined_for(cells.judged.joined, (*selected, rows))
+        return sa.select(*selected).select_from(joined).where(rows).subquery("page")
 
     def _cell(self, path: str, rows: sa.Subquery, columns: "_Columns") -> CellColumn:
         domain, own = shown_domain(self.resource, self.view, path), self.resource.field(path).domain

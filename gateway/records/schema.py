@@ -24,6 +24,24 @@ _TYPES: dict[Kind, tuple[type[sa.types.TypeEngine[Any]], ...]] = {
 }
 
 
+def check_encoding(engine: Engine) -> None:
+    """Refuse a PostgreSQL database whose texts are not UTF-8: what can't be written in another would fail a question.
+
+    SQLite keeps bytes; a text that is no UTF-8 is a defect there, cell by cell.
+    """
+    if engine.dialect.name == "sqlite":
+        return
+    try:
+        with engine.connect() as connection:
+            encoding = connection.scalar(sa.text("SHOW server_encoding"))
+    except SQLAlchemyError:
+        raise ConfigurationError("the arrest database can't be read; is GATEWAY_ARREST_URL right?") from None
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"the arrest database keeps texts in {encoding}; only UTF8 can be compared with questions"
+        )
+
+
 class _Live:
     """The live tables' columns and checks, each read once."""
 
@@ -41,6 +59,17 @@ class _Live:
         if column not in self._columns[table]:
             raise ConfigurationError(f"{place}: the table '{table}' has no column '{column}'")
         return self._columns[table][column]
+
+    def follows(self, table: str, join: Join) -> bool:
+        """Whether each row of a table has its row of a join: by a foreign key that is not null."""
+        keys = self._inspector.get_foreign_keys(table)
+        led = any(
+            key["constrained_columns"] == [join.on]
+            and key["referred_table"] == join.table
+            and key["referred_columns"] == [join.key]
+            for key in keys
+        )
+        return led and not self.column(table, join.on, "")["nullable"]
 
     def checked(self, table: str, column: str) -> bool:
         if table not in self._checks:
@@ -136,8 +165,26 @@ def _check_resource(resource: Resource, live: _Live, *, enforceable: bool) -> No
         live.column(resource.table, column, place)
     _check_joins(resource.table, resource.joins, live, place)
     _check_fields(resource.table, resource.joins, resource.fields, live, place, enforceable=enforceable)
+    _check_required(resource, live, place)
     for relation in resource.relations.values():
         _check_relation(relation, live, f"{place}, relation '{relation.name}'", enforceable=enforceable)
+
+
+def _check_required(resource: Resource, live: _Live, place: str) -> None:
+    """Refuse a field that is said never to be null, and can be: pages sorted by it would leave records out."""
+    joins = {join.alias: join for join in resource.joins}
+    for field in resource.fields.values():
+        join = joins.get(field.column.table)
+        table = resource.table if join is None else join.table
+        if not field.required:
+            continue
+        where = f"{place}, field '{field.name}': 'required'"
+        if live.column(table, field.column.name, where)["nullable"]:
+            raise ConfigurationError(f"{where}, and '{table}.{field.column.name}' can be null")
+        if join is not None and not live.follows(resource.table, join):
+            raise ConfigurationError(
+                f"{where}, and no NOT NULL foreign key leads from '{resource.table}.{join.on}' to it"
+            )
 
 
 def _check_relation(relation: Relation, live: _Live, place: str, *, enforceable: bool) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any, NoReturn
 
 from flask import Request
@@ -35,10 +36,12 @@ from gateway.bounds import (
     MAX_PAGE,
     MAX_SORT,
     MAX_TESTS,
+    STARTS_IN_ROWS,
 )
 from gateway.domains import storable
 from gateway.errors import Code, Malformed
 
+_DIGITS = 25
 # What reading a body raises that is cut off, too slow, or in chunks that are none.
 UNREADABLE = (ClientDisconnected, OSError, ParseException)
 
@@ -169,8 +172,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _number(text: str) -> int | float:
     """Read a number with a fraction or an exponent; one without a rest is whole, as JSON Schema has it."""
-    number = float(text)
-    return int(number) if number.is_integer() else number
+    exact = Decimal(text)
+    # No field holds a number of so many digits; written out, its exponent would fill the memory.
+    whole = exact.adjusted() < _DIGITS and exact == exact.to_integral_value()
+    return int(exact) if whole else float(text)
 
 
 def _no_constant(_: str) -> NoReturn:
@@ -183,6 +188,7 @@ class _Filters:
     def __init__(self) -> None:
         self._tests = 0
         self._costly = 0
+        self._in_rows = False
 
     def read(self, value: object, depth: int) -> Filter:
         if depth > MAX_DEPTH:
@@ -210,7 +216,11 @@ class _Filters:
             raise Malformed(Code.MALFORMED, 'A field takes an object of operators, such as {"eq": "24"}.')
 
     def _comparison(self, field: str, operator: str, operand: object, _: int) -> Compare:
-        self._count(tests=1, costly=int(operator == "starts"))
+        costly = STARTS_IN_ROWS if self._in_rows else 1
+        self._count(tests=1, costly=costly if operator == "starts" else 0)
+        if isinstance(operand, dict):
+            words = 'An operator takes a value; related rows take "any", "none" or "all", and a relation to one a dot.'
+            raise Malformed(Code.UNKNOWN_OPERATOR, words)
         within = operand if isinstance(operand, list) else [operand]
         if any(isinstance(value, list | dict) for value in within):
             raise Malformed(Code.OUT_OF_DOMAIN, "A field is compared with a value, or with a list of values.")
@@ -219,7 +229,10 @@ class _Filters:
 
     def _related(self, relation: str, quantifier: str, inner: object, depth: int) -> Related:
         self._count(tests=0, costly=1)
-        return Related(relation, Quantifier(quantifier), self.read(inner, depth + 1))
+        before, self._in_rows = self._in_rows, True
+        part = self.read(inner, depth + 1)
+        self._in_rows = before
+        return Related(relation, Quantifier(quantifier), part)
 
     def _named(self, inner: object) -> Named:
         known = {"family", "given", "born"}
@@ -238,7 +251,9 @@ class _Filters:
         if self._tests > MAX_TESTS:
             raise Malformed(Code.TOO_COMPLEX, f"A filter may make {MAX_TESTS} comparisons.")
         if self._costly > MAX_COSTLY:
-            raise Malformed(Code.TOO_COMPLEX, f"A filter may ask {MAX_COSTLY} times by a relation or by 'starts'.")
+            raise Malformed(
+                Code.TOO_COMPLEX, f"A filter may ask {MAX_COSTLY} times by a relation, by 'starts' or by 'named'."
+            )
 
 
 def _texts_storable(values: list[Any]) -> None:

@@ -61,6 +61,9 @@ def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry, throt
             return throttle.told(sent, refusal)
         except Unavailable:
             return unavailable()
+        except Exception as error:  # noqa: BLE001 -- the outermost edge, as below
+            telemetry.failure(error)
+            return unavailable()
 
     @app.errorhandler(RateLimitExceeded)
     def too_many(_: RateLimitExceeded) -> Response:
@@ -88,7 +91,7 @@ def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry, throt
 def _refusal(error: HTTPException) -> Refusal:
     match error.code:
         case 404:
-            return NotFound(Code.ROUTE_UNKNOWN, "See docs of the API for its addresses.")
+            return NotFound(Code.ROUTE_UNKNOWN, "See GET /openapi.json for the addresses.")
         case 405:
             return NotFound(Code.METHOD_NOT_ALLOWED, "See the field Allow.")
         case 413:

@@ -20,15 +20,16 @@ def filled(city: City) -> City:
 
 def test_head_tells_what_get_would_not(filled: City) -> None:
     """HEAD takes the road of GET: its entry, its charge, its headers; of a hidden record and a missing one alike."""
+    entries = {}
     for key, status in ((1, 200), (2, 404), (3, 404)):
         path, headers = f"/v1/cases/{filled.id_of(key)}", filled.asker.headers()
         got, head = filled.asker.get(path), filled.world.request("HEAD", path, headers=headers)
         assert (head.status_code, head.data) == (status, b"")
         assert said(head)[2] == said(got)[2]
-        assert "Log-Entry" in head.headers
-    assert filled.world.request("HEAD", "/v1/cases/search", headers=filled.asker.headers()).status_code == 404
-    leaf = filled.world.leaves()[-2]
-    assert leaf["action"] == "read"
+        entries[head.headers["Log-Entry"]] = "disclosed" if status == 200 else "record-not-found"
+    assert filled.world.request("HEAD", "/v1/cases/search", headers=filled.asker.headers()).status_code == 405
+    told = {leaf["id"]: leaf["outcome"] for leaf in filled.world.leaves()}
+    assert {entry: told[entry] for entry in entries} == entries
 
 
 METHODS = ("OPTIONS", "TRACE", "CONNECT", "PUT", "PATCH", "DELETE", "PROPFIND", "SEARCH", "QUERY", "LOCK", "get", "X")
@@ -155,8 +156,8 @@ BODIES = (
     ("{'limit': 1}", 400),
     ("[{}]", 400),
     ("", 400),
-    ('{"limit": 1.0}', 400),
-    ('{"limit": 1e0}', 400),
+    ('{"limit": 1.0}', 200),
+    ('{"limit": 1e0}', 200),
     ('{"limit": 1e400}', 400),
     ('{"limit": true}', 400),
     ('{"limit": "1"}', 400),
@@ -165,7 +166,7 @@ BODIES = (
     ('{"limit": 1, "limit": 1}', 400),
     ('{"limit": 1, "\\u006cimit": 2}', 400),
     ('{"filter": {"code": {"eq": "c", "\\u0065q": "c"}}}', 400),
-    ('{"filter": {"amount": {"eq": 1.0}}}', 400),
+    ('{"filter": {"amount": {"eq": 1.0}}}', 200),
     ('{"filter": {"amount": {"in": [1, true]}}}', 400),
     (f'{{"filter": {{"amount": {{"eq": {"9" * 4000}}}}}}}', 400),
     ('{"\\u006cimit": 1}', 200),
@@ -175,7 +176,7 @@ BODIES = (
 
 @pytest.mark.parametrize(("body", "status"), BODIES, ids=lambda value: repr(value)[:40])
 def test_a_body_that_two_readers_read_otherwise(filled: City, body: str, status: int) -> None:
-    """Numbers, doubled names, escapes, marks and rests: what could be read in two ways is refused."""
+    """Doubled names, marks and rests are refused; escapes, and whole numbers with a point, are what JSON says."""
     answer = filled.asker.search(body, "cases")
     assert answer.status_code == status, answer.text
     assert "Log-Entry" in answer.headers

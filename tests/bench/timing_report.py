@@ -70,6 +70,11 @@ two questions whose answers are the same bytes, one with matches that the policy
 an order drawn at random within each pair. None against none, from the same run, shows what the machine's own noise
 comes to.
 
+**What to take from it.** Other work on the machine hides differences: compare the quartiles' distance with the
+difference of the medians. A table with fewer than 10,000 pairs, or a load above the number of processors, flatters the
+gateway; on a quiet machine the same difference is told in fewer samples. On a grid the questions are asked side by
+side, each in a thread, since most of the time is waiting: that adds noise, and two tables are not of equal conditions.
+
 **The statistics, and the thresholds, which were stated before anything was measured.**
 
 - *One sample*: the AUC, how often an answer with a hidden match takes longer than one without (0.5 is guessing), with

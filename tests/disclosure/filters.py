@@ -23,6 +23,7 @@ OPERATORS: dict[Kind, tuple[str, ...]] = {
     Kind.TIMESTAMP: _ORDERED,
     Kind.KEY: (),
 }
+MAX_COSTLY = 8
 Look = Callable[[str], Any]
 
 
@@ -171,6 +172,8 @@ def faults(law: Law, body: dict[str, Any]) -> set[Code]:
     scalars, related = scalar_paths(law), related_paths(law)
     known = {*scalars, *related, *(["counts"] if related else [])}
     found = set(_filter_faults(law, body["filter"], "")) if "filter" in body else set()
+    if _cost(body.get("filter", {})) > MAX_COSTLY:
+        found.add(Code.TOO_COMPLEX)
     if any(field not in known for field in body.get("fields", ())):
         found.add(Code.UNKNOWN_FIELD)
     for key in body.get("sort", ()):
@@ -180,6 +183,23 @@ def faults(law: Law, body: dict[str, Any]) -> set[Code]:
         elif domain(law, path).kind is Kind.KEY:
             found.add(Code.UNKNOWN_OPERATOR)
     return found
+
+
+def _cost(asked: dict[str, Any]) -> int:
+    """Count what is bounded: looks into a relation, and folded starts, of which two names in both orders are four."""
+    cost = 0
+    for name, inner in asked.items():
+        match name:
+            case "and" | "or":
+                cost += sum(map(_cost, inner))
+            case "not":
+                cost += _cost(inner)
+            case "named":
+                cost += len(inner.keys() & {"family", "given"}) ** 2
+            case _:
+                cost += sum(1 + _cost(part) for word, part in inner.items() if word in QUANTIFIERS)
+                cost += "starts" in inner
+    return cost
 
 
 def _filter_faults(law: Law, asked: dict[str, Any], relation: str) -> Iterator[Code]:

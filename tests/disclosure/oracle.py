@@ -3,6 +3,7 @@
 It knows the rules, one record at a time, and nothing of views, plans or SQL.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,6 +15,8 @@ from tests.disclosure.filters import in_order, matches, related_paths, scalar_pa
 from tests.disclosure.regimes import Regime, cases, opens
 from tests.disclosure.worlds import Sight, World, covering, sights
 from tests.policy.reference import Law
+
+_ID = re.compile(r"[A-Za-z0-9_-]{34}")
 
 
 @dataclass(slots=True)
@@ -62,6 +65,7 @@ class Oracle:
         }
         self._check_view(law, answer["view"], self.seen[purpose])
         for record in told:
+            assert _ID.fullmatch(record["id"])
             # In an order of the answer's own.
             record.get("source_defects", []).sort()
         assert told == [self._record(purpose, body, sight, set(answer["view"]["varying"])) for sight in page]

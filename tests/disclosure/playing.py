@@ -23,6 +23,7 @@ from tests.disclosure.stage import CLIENT, COLLEAGUE, NOTICES, STRANGER, Request
 from tests.disclosure.worlds import Sight, World
 
 MOST_PAGES = 12
+ID_LENGTH = 34
 # What was planned and compiled for a session serves all of its worlds.
 PAIRS = 3
 
@@ -198,8 +199,9 @@ class Play:
         }
         # Of the keys of both worlds, some are of records that are hidden in the one, and missing in the other.
         keys = sorted({record.id for world in self.worlds for record in world.records})
-        key = keys[step.key % len(keys)] if step.key % 4 else step.key
+        key = keys[step.key % len(keys)] if step.key % 5 else step.key
         text = self.stage.ids.conceal(key, holders.get(step.kind, Holder(CLIENT, step.purpose, "cases")))
+        assert len(text) == ID_LENGTH
         if step.kind == "edited":
             text = text[:-2] + ("A" if text[-2] != "A" else "B") + text[-1]
         if step.kind == "no id":
@@ -264,6 +266,7 @@ def _request(
 
 
 def _refused(answer: TestResponse, codes: set[Code]) -> None:
+    assert answer.content_type == "application/problem+json"
     told = answer.get_json()
     assert told.get("code") in codes, (told, codes)
     assert answer.status_code == told["status"] == STATUS_AND_TITLE[Code(told["code"])][0]

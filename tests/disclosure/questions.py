@@ -7,6 +7,7 @@ from gateway.domains import Domain, Kind
 from gateway.policy.masks import BANDS
 from tests.disclosure.filters import OPERATORS, QUANTIFIERS, related_paths, scalar_paths
 from tests.disclosure.regimes import cases, domain
+from tests.disclosure.worlds import FAVOURED
 from tests.policy import small
 from tests.policy.reference import Law
 
@@ -45,11 +46,11 @@ def asked(chance: Random, law: Law, depth: int, relation: str = "") -> dict[str,
 
 def _leaf(chance: Random, law: Law, relation: str) -> dict[str, Any]:
     kind = chance.random()
-    if not relation and kind < 0.25:
+    if not relation and kind < 0.35:
         inner = asked(chance, law, chance.choice((0, 0, 1, 2)), "counts")
         name = "counts" if chance.random() < 0.95 else chance.choice(("verdict", "nope"))
         return {name: {chance.choice(QUANTIFIERS): inner}}
-    if not relation and kind < 0.35:
+    if not relation and kind < 0.42:
         return {"named": _named(chance)}
     path = _path(chance, law, relation)
     tests = [_test(chance, law, f"{relation}.{path}" if relation else path) for _ in range(chance.choice((1, 1, 1, 2)))]
@@ -57,13 +58,14 @@ def _leaf(chance: Random, law: Law, relation: str) -> dict[str, Any]:
 
 
 def _path(chance: Random, law: Law, relation: str = "") -> str:
-    """A field, most often one of the view that can be compared."""
-    if relation:
-        held = [path.partition(".")[2] for path in related_paths(law)]
-        every = list(cases().relations[relation].fields)
-        return chance.choice(held if held and chance.random() < 0.93 else [*every, "nope"])
-    held = [path for path in scalar_paths(law) if OPERATORS[domain(law, path).kind]]
-    return chance.choice(held) if held and chance.random() < 0.93 else _any_path(chance)
+    """A field, most often one of the view that can be compared, and rather one that is not always shown in full."""
+    if chance.random() < 0.07:
+        return chance.choice([*cases().relations[relation].fields, "nope"]) if relation else _any_path(chance)
+    paths = related_paths(law) if relation else scalar_paths(law)
+    known = [path for path in paths if OPERATORS[domain(law, path).kind]]
+    partly = [path for path in known if not law.shows(path)]
+    path = chance.choice(partly if partly and chance.random() < 0.6 else known or ["nope"])
+    return path.partition(".")[2] if relation else path
 
 
 def _any_path(chance: Random) -> str:
@@ -101,12 +103,12 @@ def _value(chance: Random, held: Domain) -> Any:
     if held.kind is Kind.INTEGER and held.low > 0:
         return chance.choice((1850, 1983, 1984, 1990, 2001))
     if held.kind is Kind.TEXT and held.most == 1:
-        return chance.choice(("a", "b", "A", "é", "1"))
+        return chance.choice(("a", "a", "b", "b", "A", "é"))
     if held.kind is Kind.KEY:
         return "A" * 34
     value = chance.choice(small.CHOICES[held.kind])
     if held.kind is Kind.TEXT:
-        return value[-held.most :]
+        return chance.choice((value, *FAVOURED))[-held.most :]
     return value.isoformat() if held.kind in (Kind.DATE, Kind.TIMESTAMP) else value
 
 

@@ -150,7 +150,7 @@ PLAIN: tuple[Plain, ...] = (
     Plain("POST", _SEARCH + "?limit=1", (), b"{}", Code.UNKNOWN_PARAMETER),
     Plain("POST", "/v1/nope/search", (), b"{}", Code.RESOURCE_UNKNOWN),
     _got("/v1/nope/" + "A" * 34, Code.RESOURCE_UNKNOWN),
-    _got("/v1/cases/search", Code.RECORD_NOT_FOUND),
+    _got(_SEARCH, Code.METHOD_NOT_ALLOWED),
     _got("/v1/cases/1", Code.RECORD_NOT_FOUND),
     _got("/v1/cases/1/counts", Code.ROUTE_UNKNOWN),
     _got("/v1/cases", Code.ROUTE_UNKNOWN),
@@ -159,12 +159,14 @@ PLAIN: tuple[Plain, ...] = (
     _got(_SEARCH, Code.METHOD_NOT_ALLOWED, "DELETE"),
     _got(_SEARCH, Code.METHOD_NOT_ALLOWED, "OPTIONS"),
     _got("/v1/resources", Code.PURPOSE_MISSING, Access_Purpose=None),
+    _got("/openapi.json", Code.PURPOSE_MISSING, Access_Purpose=None),
     _got(f"/v1/notices/{NOTICES['three'][0]}/acknowledge", Code.NOTICE_NOT_FOUND, "POST"),
     _got(f"/v1/notices/{'9' * 32}/acknowledge", Code.NOTICE_NOT_FOUND, "POST"),
 )
 # What is answered, and says nothing of records.
 ANSWERED: tuple[Plain, ...] = (
     *(_got(path, None) for path in ("/v1/resources", "/v1/resources", "/v1/notices", "/v1/notices")),
+    *(_got("/openapi.json", None) for _ in range(3)),
     _got("/v1/resources", None, "HEAD"),
     _got(f"/v1/notices/{NOTICES['one'][0]}/acknowledge", None, "POST"),
     _got("/.well-known/oauth-protected-resource", None),

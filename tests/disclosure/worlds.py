@@ -22,6 +22,8 @@ from tests.policy.small import Case, Defect, Row
 
 MOST_KEYS = 60
 AGENCIES = ("ICE", "FBI", "ATF")
+# Long enough to have a form, and few enough to be found.
+FAVOURED = ("ab", "abcde", "bbcde", "b.1")
 # Until then, days can be added to a date.
 FAR = 2100
 PERSONS = 4
@@ -161,6 +163,8 @@ def _row(chance: Random, fields: Mapping[str, Field]) -> Row:
 def _cell(chance: Random, field: Field) -> object:
     """A value; also a null or a defect, where the field may hold one."""
     value = chance.choice(small.CHOICES[field.domain.kind])
+    if field.domain.kind is Kind.TEXT and chance.random() < 0.6:
+        value = chance.choice(FAVOURED)
     kind = 1.0 if field.required else chance.random()
     return None if kind < 0.15 else Defect(chance.randint(0, 9)) if kind < 0.22 else value
 

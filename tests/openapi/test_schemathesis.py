@@ -20,8 +20,8 @@ from tests.world import Databases
 
 QUANTIFIERS = {"any", "none", "all"}
 JOINS = ("and", "or", "not")
-# Of the city's fields, one of each kind that is written in a way of its own, and one of related rows.
-FIELDS = {"given_name", "arrested_at", "named", "charges", "grade"}
+# One field of the record, which is masked, one of related rows, and names; any other multiplies the requests.
+FIELDS = {"date_of_birth", "named", "charges", "grade"}
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def run(server: Server) -> Iterator[events.EngineEvent]:
             "seed": 1,
             "headers": bearer,
             "continue-on-failure": True,
-            "generation": {"max-examples": 15, "deterministic": True, "no-shrink": True},
+            "generation": {"max-examples": 20, "deterministic": True, "no-shrink": True},
             "checks": {
                 # Ids are sealed like cursors: one that was made up is 404, as the document says.
                 "positive_data_acceptance": {"expected-statuses": [200, 404]},
@@ -152,5 +152,5 @@ def test_schemathesis_finds_nothing(server: Server) -> None:
     assert set(CHECKS.get_all_names()) - checked.keys() <= {"unused"}, checked
     assert {200, 400, 401, 404, 405, 415} <= statuses.keys()
     # What was accepted was no empty question.
-    assert {*JOINS, "charges", "named", "arrested_at"} <= filters.keys()
+    assert {*JOINS, "charges", "named", "date_of_birth"} <= filters.keys()
     assert statuses[200] > 200, statuses

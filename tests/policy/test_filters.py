@@ -136,6 +136,10 @@ RELATED = (
         (ANY, Compare("grade", "is_null", True), [2, 6]),
         (NONE, Compare("grade", "is_null", True), [1, 3, 8]),
         (ALL, Compare("grade", "is_null", False), [1, 3, 8]),
+        # The negation of a list is unknown of a null, too.
+        (NONE, Compare("grade", "in", ["F1", "M1"]), [3, 8]),
+        (ALL, Compare("grade", "in", ["F2"]), [3, 8]),
+        (ALL, Not(Compare("grade", "in", ["F1"])), [3, 8]),
         # In one and the same row, or in two.
         (ANY, AllOf((Compare("grade", "eq", "F2"), Compare("amount", "eq", 1))), [8]),
         (ALL, AnyOf((Compare("grade", "eq", "F1"), Compare("amount", "gte", 2))), [1, 2, 3]),

@@ -45,7 +45,10 @@ def refused(catalogue: Catalogue, view: View, **asked: Any) -> tuple[Code, str]:
     return caught.value.code, str(caught.value)
 
 
-UNKNOWN = (Code.UNKNOWN_FIELD, "A field that the request names is not part of your view.")
+UNKNOWN = (
+    Code.UNKNOWN_FIELD,
+    "A field that the request names is not part of your view, or can't stand there. See GET /openapi.json.",
+)
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,23 @@ def test_no_entry_no_refusal_beside_the_routes(
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
+def test_what_nobody_expected_is_the_constant_refusal_too(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the gateway's own, also where its refusal is written down, is told by the same constant text."""
+    asked = make_world(rehearsal_day=DAY)
+    identifier = asked.asker().records({"limit": 1})[0]["id"]
+    asker = asked.asker("fbi", "FBI")
+    assert asker.token
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a hidden value")
+
+    monkeypatch.setattr("gateway.audit.log.seal", broken)
+    for response in (asker.search({"limit": 5}), asker.get(f"/v1/arrests/{identifier}"), asked.request("GET", "/v1/x")):
+        is_constant(response)
+
+
 def test_a_full_disk_stops_answers_and_not_entries(make_world: MakeWorld, dialect: str) -> None:
     """When the store can't grow, answers stop with the last entry that fitted: as many entries as answers."""
     assert dialect == "sqlite"
@@ -522,6 +539,20 @@ def test_sqlite_writes_through(databases: Databases, tmp_path: Path, dialect: st
         with pytest.raises(ConfigurationError, match="synchronous"):
             store.check()
         store.close()
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+def test_arrests_in_another_encoding_are_refused(databases: Databases, postgres: Postgres, tmp_path: Path) -> None:
+    """A question in letters that the database can't write would fail, and so be felt."""
+    made = sql.SQL("CREATE DATABASE {} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    postgres.run(made.format(sql.Identifier("latin")))
+    try:
+        chosen = world.settings(Databases(postgres.url("latin"), databases.store), tmp_path / "keys")
+        world.prepare(chosen)
+        with pytest.raises(ConfigurationError, match="LATIN1"):
+            composition.build(chosen)
+    finally:
+        postgres.drop("latin")
 
 
 def test_a_store_that_was_not_made_is_refused(databases: Databases, keys: Path) -> None:
