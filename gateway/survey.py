@@ -32,7 +32,11 @@ class Survey:
         self._records = Records(settings.arrest_url, settings.query_timeout * PATIENCE)
         self._store = Store(settings.store_url)
         self._dialect = Dialect(self._records.engine.dialect.name)
-        self._unfit = schema.fitting(catalogue, self._records.engine, sandbox=settings.sandbox)
+        try:
+            self._unfit = schema.fitting(catalogue, self._records.engine, sandbox=settings.sandbox)
+        except ConfigurationError:
+            self.close()
+            raise
 
     def instruments(self, agency: str, purpose: str, day: date) -> tuple[Instrument, ...]:
         """Return the instruments in force for an agency and purpose on a local day."""

@@ -36,7 +36,7 @@ def _put(told: dict[str, Any], path: str, view: View, facts: Facts, record: Name
     if not relation:
         told[name] = _value(view, path, facts, record.values, case)
     elif relation in record.many:
-        rows = _in_order(record.many[relation], case.resource.relations[relation])
+        rows = _in_order(record.many[relation], case.resource.relations[relation], view)
         for row, source in zip(told.setdefault(relation, [{} for _ in rows]), rows, strict=True):
             row[name] = _value(view, path, facts, source, case)
     else:
@@ -60,9 +60,9 @@ def _value(view: View, path: str, facts: Facts, owner: Mapping[str, object], cas
             return value
 
 
-def _in_order(rows: tuple[Values, ...], relation: Relation) -> list[Values]:
-    """Put related rows into the catalogue's order, nulls last; what it does not order stays as the file has it."""
-    by = [
-        f.name for f in relation.fields.values() if (f.column.table, f.column.name) == (relation.table, relation.order)
-    ]
+def _in_order(rows: tuple[Values, ...], relation: Relation, view: View) -> list[Values]:
+    """Put related rows into the catalogue's order, nulls last, if every record shows it; else as the file has them."""
+    ordering = (relation.table, relation.order)
+    fields = (f.name for f in relation.fields.values() if (f.column.table, f.column.name) == ordering)
+    by = [name for name in fields if f"{relation.name}.{name}" in view.shown]
     return sorted(rows, key=lambda row: tuple((row[name] is None, row[name]) for name in by[:1]))

@@ -135,7 +135,7 @@ PLAIN: tuple[Plain, ...] = (
     _posted(b'{"limit": NaN}', Code.MALFORMED),
     _posted({"total": True}, Code.UNKNOWN_PARAMETER),
     _posted({"filter": {"code": {"eq": "\0"}}}, Code.OUT_OF_DOMAIN),
-    _posted({"filter": {"code": {"eq": {"or": 1}}}}, Code.OUT_OF_DOMAIN),
+    _posted({"filter": {"code": {"eq": {"or": 1}}}}, Code.UNKNOWN_OPERATOR),
     _posted({"filter": _deep(8)}, Code.TOO_COMPLEX),
     _posted({"filter": {"or": [{"code": {"eq": "a"}}] * 51}}, Code.TOO_COMPLEX),
     _posted({"cursor": 1}, Code.CURSOR_INVALID),

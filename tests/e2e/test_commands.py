@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.arrests import stand_for_real
 from tests.e2e import servers
 from tests.world import POLICIES, passphrase
 
@@ -31,6 +32,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "log_public": str(directory / "public"),
     }
     assert "100 arrests" in done(["seed", "--url", given["arrest_url"], "--arrests", "100"], given)
+    stand_for_real(given["arrest_url"])
     assert "commands.gateway.test/log+" in done(["init"], given)
     return given
 

@@ -63,7 +63,7 @@ cases:
           born: 20-29
           at: 2014-03-09T07:30:00Z
           verdict: {grade: F1}
-          counts: [{amount: 2}, {amount: 9, name: O}, {}]
+          counts: [{amount: 9, name: O}, {amount: 2}, {}]
         redacted:
           flag: doc/few
           counts.grade: doc/few
@@ -136,7 +136,7 @@ WRONG = [
     ("name: {pseudonym: Nora}", "name: Nora", "first", "name"),
     ("born: 20-29", "born: 30-39", "first", "born"),
     ("born: 20-29", "born: 1984", "first", "born"),
-    ("name: O}", "name: Olga}", "first", "counts[2].name"),
+    ("name: O}", "name: Olga}", "first", "counts[1].name"),
     ("          flag: doc/few\n", "", "first", "redacted.flag"),
     ("flag: doc/few", "flag: doc/graded", "first", "redacted.flag"),
     ("          flag: doc/few\n", "          flag: doc/few\n          grade: default\n", "first", "redacted.grade"),

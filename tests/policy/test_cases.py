@@ -66,7 +66,7 @@ cases:
           born: 1984
           at: 2014-03-09T07:30:00Z
           verdict: {grade: F1}
-          counts: [{grade: M1}, {}]
+          counts: [{}, {grade: M1}]
         withheld: [flag, counts.name, counts.amount]
       - record: second
         body: {counts: [{}]}
@@ -137,8 +137,8 @@ WRONG = [
     ("          code: x\n", "          code: x\n          grade: F1\n", "first", Difference("grade", "F1", None)),
     ("person: 3\n          name", "person: 4\n          name", "first", Difference("person", "4", "3")),
     ("T07:30:00Z", "T08:30:00Z", "first", Difference("at", "2014-03-09T08:30:00+00:00", "2014-03-09T07:30:00+00:00")),
-    ("[{grade: M1}, {}]", "[{grade: M1}]", "first", Difference("counts[2]", None, "{}")),
-    ("[{grade: M1}, {}]", "[{}, {grade: M1}]", "first", Difference("counts[1]", "{}", None)),
+    ("[{}, {grade: M1}]", "[{}]", "first", Difference("counts[2].grade", None, "M1")),
+    ("[{}, {grade: M1}]", "[{grade: M1}, {}]", "first", Difference("counts[1]", None, "{}")),
     ("verdict: {grade: F1}\n          counts", "counts", "first", Difference("verdict.grade", None, "F1")),
     (
         "[flag, counts.name",

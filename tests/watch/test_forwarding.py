@@ -142,7 +142,7 @@ def test_kill_9_at_any_moment_leaves_no_leaf_out(log: OpenLog, databases: Databa
             assert process.poll() is None
         kills += 1
     got = received(path)
-    assert kills > 2
+    assert kills > 1
     assert {index for index, _ in got} == set(range(len(leaves)))
     assert all(leaves[index] == leaf for index, leaf in got)
     # In order, but for the batch that a kill repeats.

@@ -225,7 +225,6 @@ def test_no_entry_no_refusal_beside_the_routes(
     is_constant(asked.request("GET", "/healthz"))
 
 
-@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_what_nobody_expected_is_the_constant_refusal_too(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +242,7 @@ def test_what_nobody_expected_is_the_constant_refusal_too(
         is_constant(response)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_full_disk_stops_answers_and_not_entries(make_world: MakeWorld, dialect: str) -> None:
     """When the store can't grow, answers stop with the last entry that fitted: as many entries as answers."""
     assert dialect == "sqlite"
