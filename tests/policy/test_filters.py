@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from gateway.access import AllOf, AnyOf, Compare, Filter, Named, Not, Quantifier, Related
+from gateway import keys
+from gateway.access import AllOf, AnyOf, Compare, Filter, Named, Not, Quantifier, Related, SortKey
 from gateway.catalogue import Catalogue
+from gateway.errors import Code, Malformed
+from gateway.opaque import Cursors
+from gateway.paging import Paging
 from gateway.plan.folding import fold, ranges
 from gateway.policy.compose import Permit
 from gateway.policy.view import View
@@ -18,6 +23,7 @@ from tests.policy.samples import INSTRUMENTS, opens
 from tests.policy.small import Case, Defect, Row
 from tests.policy.test_decisions import ask, bundle
 from tests.policy.test_two_readings import search
+from tests.world import passphrase
 
 ANY, NONE, ALL = Quantifier.ANY, Quantifier.NONE, Quantifier.ALL
 SHOWN = ["name", "code", "grade", "amount", "flag", "counts.grade", "counts.amount"]
@@ -268,3 +274,42 @@ def test_ranges_hold_every_spelling(bench: Bench, names: View, catalogue: Catalo
         assert set(expected) <= set(within)
         assert found(bench, names, Compare("name", "starts", asked)) == expected
     assert {len(ranges(text)) for text in ("abcd", "a'cd", "ж'xy", "abcdefgh")} == {31}
+
+
+# --- what a source may do ---------------------------------------------------------------------------------------
+
+
+def test_a_key_that_the_source_holds_twice_opens_no_hidden_row(bench: Bench, view: View, catalogue: Catalogue) -> None:
+    """A visible row and a hidden one under one key: what is shown of the page is judged by the rules again."""
+    small.C.drop(bench.engine)
+    columns = (sa.Column(column.name, column.type) for column in small.C.columns)
+    sa.Table("c", sa.MetaData(), *columns).create(bench.engine)
+    small.fill(bench.engine, catalogue, [record(1, amount=1), record(1, amount=42, code="hidden"), record(2)])
+    page = bench.planner.search(view, search(), INSTRUMENTS, None)
+    lookup = bench.planner.lookup(view, 1, INSTRUMENTS)
+    for plan in (page, lookup):
+        assert [row.cells["amount"] for row in bench.records.query(plan) if row.key == 1] == [1]
+
+
+def test_a_cursor_is_stale_where_the_view_shows_the_sorted_field_otherwise(
+    tmp_path: Path, bench: Bench, catalogue: Catalogue
+) -> None:
+    """At midnight another document may apply, and show a year in the place of a day."""
+    keys.create(tmp_path / "keys", passphrase(tmp_path / "keys"))
+    cursors = Cursors(keys.read(tmp_path / "keys", passphrase(tmp_path / "keys")).cursors)
+    views = []
+    in_two_forms: tuple[dict[str, Any], ...] = ({"show": ["born"]}, {"mask": {"born": "year"}})
+    for number, shown in enumerate(in_two_forms):
+        permit = ask(bundle(tmp_path / str(number), small.document([opens("a", **shown)])))
+        assert isinstance(permit, Permit)
+        views.append(permit.view)
+    small.fill(bench.engine, catalogue, CELLS)
+    question = search(sort=(SortKey("born", False),))
+    (row, *_) = bench.records.query(bench.planner.search(views[0], question, INSTRUMENTS, None))
+    resource = catalogue.resources["cases"]
+    cursor = Paging(cursors, "one", "sha256:0", resource, views[0], question).after(row)
+    again = replace(question, cursor=cursor)
+    assert Paging(cursors, "one", "sha256:0", resource, views[0], again).start() is not None
+    with pytest.raises(Malformed) as refused:
+        Paging(cursors, "one", "sha256:0", resource, views[1], again).start()
+    assert refused.value.code is Code.CURSOR_STALE

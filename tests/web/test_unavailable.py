@@ -601,6 +601,9 @@ def test_a_store_that_can_not_be_reached_is_refused(keys: Path, databases: Datab
         ("        key: charge_id\n", "        key: no_such_key\n", "no_such_key"),
         ("custody.released_at, type: timestamp", "custody.released_at, type: date", "released_at"),
         ("{column: bail.amount, type: integer", "{column: bail.bail_type, type: integer", "bail_type"),
+        # What is said never to be null must be so, or pages sorted by it would leave records out.
+        ("most: 2, class: arrest, enforced: true}", "most: 2, class: arrest, required: true}", "can be null"),
+        ("most: 8, class: arrest, enforced: true}", "most: 8, class: arrest, required: true}", "foreign key"),
     ],
 )
 def test_a_catalogue_that_does_not_fit_the_database_is_refused(
