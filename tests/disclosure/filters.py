@@ -185,20 +185,23 @@ def faults(law: Law, body: dict[str, Any]) -> set[Code]:
     return found
 
 
-def _cost(asked: dict[str, Any]) -> int:
-    """Count what is bounded: looks into a relation, and folded starts, of which two names in both orders are four."""
+def _cost(asked: dict[str, Any], starts: int = 1) -> int:
+    """Count what is bounded: looks into a relation, and folded starts, of which two names in both orders are four.
+
+    One among related rows counts as four, too.
+    """
     cost = 0
     for name, inner in asked.items():
         match name:
             case "and" | "or":
-                cost += sum(map(_cost, inner))
+                cost += sum(_cost(part, starts) for part in inner)
             case "not":
-                cost += _cost(inner)
+                cost += _cost(inner, starts)
             case "named":
                 cost += len(inner.keys() & {"family", "given"}) ** 2
             case _:
-                cost += sum(1 + _cost(part) for word, part in inner.items() if word in QUANTIFIERS)
-                cost += "starts" in inner
+                cost += sum(1 + _cost(part, starts=4) for word, part in inner.items() if word in QUANTIFIERS)
+                cost += starts if "starts" in inner else 0
     return cost
 
 
