@@ -35,7 +35,9 @@ def shown_domain(resource: Resource, view: View, path: str) -> Domain:
 def rows_of(view: View, compiler: Compiler) -> Bool:
     """Write the condition of a view's rows; what has no key that could be told is part of no view."""
     return sa.and_(
-        compiler.source.named(), compiler.is_true(view.rows), *(compiler.is_false(denial) for denial in view.denials)
+        compiler.source.identified(),
+        compiler.is_true(view.rows),
+        *(compiler.is_false(denial) for denial in view.denials),
     )
 
 

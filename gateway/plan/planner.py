@@ -30,12 +30,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A statement with its parameters; `sort` names the paths that the next cursor must hold."""
+    """A statement with its parameters, the length of a page, and the names under which fields stand in a record."""
 
     statement: Statement
     parameters: Mapping[str, Parameter]
     limit: int
-    sort: tuple[str, ...]
     fields: tuple[str, ...]
 
 
@@ -79,25 +78,25 @@ class Planner:
             }
             parameters["after_key"] = after.key
         used = {k: v for k, v in parameters.items() if v is not None}
-        return Plan(statement, used, search.limit, tuple(key.field for key in sort), fields.named)
+        return Plan(statement, used, search.limit, fields.named)
 
     def lookup(self, view: View, key: int, instruments: tuple[Instrument, ...]) -> Plan:
         """Plan the reading of one record."""
         fields = self._fields(view, ())
         statement = self._statement(view, Asked(fields.own, fields.related, None, (), None, by_key=True, most=1))
         parameters = self._parameters(statement, [], instruments) | {"key": key, "limit": 1}
-        return Plan(statement, parameters, 1, (), fields.named)
+        return Plan(statement, parameters, 1, fields.named)
 
     def count(self, view: View, instruments: tuple[Instrument, ...]) -> Plan:
         """Plan the city's own count of visible records and persons; no client's question leads here."""
         statement = Writer(self._resource, self._dialect, view).count()
-        return Plan(statement, self._parameters(statement, [], instruments), 1, (), ())
+        return Plan(statement, self._parameters(statement, [], instruments), 1, ())
 
     def difference(self, old: View | None, new: View | None, instruments: tuple[Instrument, ...]) -> Plan:
         """Plan the city's own comparison of two views."""
         selected, bindings = select(self._resource, self._dialect, old, new)
         statement = counting(selected, bindings, self._dialect)
-        return Plan(statement, self._parameters(statement, [], instruments), 1, (), ())
+        return Plan(statement, self._parameters(statement, [], instruments), 1, ())
 
     def _parameters(
         self,

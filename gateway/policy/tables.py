@@ -246,7 +246,7 @@ class ResourceSource:
         relation, _, name = path.rpartition(".")
         return self.ones[relation].guarded(name) if relation else self.base.guarded(name)
 
-    def named(self) -> Bool:
+    def identified(self) -> Bool:
         """Whether a row has a key that an id can stand for, and its person too, if there is one."""
         key, person = _key_within(self.base.key, self.dialect), _key_within(self.person, self.dialect)
         return sa.and_(key, sa.or_(self.person.is_(None), person))

@@ -124,7 +124,7 @@ class LeafWatch:
 
     def _sweeps(self, client: str, newest: _Leaf, identifying: frozenset[str]) -> Iterator[Alert]:
         recent, since = self._recent[client], newest.time.timestamp() - SWEEP_MINUTES * 60
-        while recent[0][0] < since:
+        while recent and recent[0][0] < since:
             recent.popleft()
         counted = Counter(field for _, filtered in recent for field in filtered if field in identifying)
         for field, searches in sorted(counted.items(), key=lambda each: (-each[1], each[0]))[:1]:

@@ -264,7 +264,7 @@ def test_an_answer_is_kept_after_the_rule_has_changed(found_city: FoundCity, tmp
     stricter = [PLAIN | RULES[0] | {"rows": "record.flag == false && record.amount > 5", "show": ["code"], "mask": {}}]
     (tmp_path / "policies" / "doc.yaml").write_text(small.document([{k: v for k, v in stricter[0].items() if v != {}}]))
     world.activate(city.world.settings, tmp_path / "policies")
-    city.world.gateway.sealer._once()  # noqa: SLF001 -- what its thread does every 0.3 seconds
+    city.world.gateway.sealer._once()  # noqa: SLF001 -- what its thread does again and again
     assert code_of(city.search(limit=1, cursor=cursor)) == "cursor-stale"
     assert city.lookup(1).status_code == 404
     assert city.lookup(2).get_json()["record"].keys() == {"id", "code"}

@@ -1,5 +1,6 @@
 """Questions: what a view can't be asked is refused with its code, and a hidden field like one that never was."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,7 +192,8 @@ def test_the_most_values_and_the_most_keys_are_planned(view: View, catalogue: Ca
     """One more of either is refused, as is a key that stands twice or has no order."""
     assert plan(catalogue, view, filter=Compare("name", "in", ["a"] * MAX_VALUES)).limit == search().limit
     keys = tuple(SortKey(path, False) for path in ("name", "code", "grade", "amount"))
-    assert plan(catalogue, view, sort=keys[:MAX_SORT]).sort == ("name", "code", "grade")
+    order = plan(catalogue, view, sort=keys[:MAX_SORT]).statement.sql.rpartition("ORDER BY")[2]
+    assert [name for name in re.findall(r"\w+", order) if name in view.cells] == ["name", "code", "grade"]
     for sort, code in (
         (keys, Code.MALFORMED),
         ((keys[0], SortKey("name", True)), Code.MALFORMED),

@@ -107,7 +107,7 @@ def test_a_database_that_is_exchanged_stops_all_answers(pair: tuple[Place, Place
     else:
         run(mine.databases.arrests, "ALTER TABLE all_records_are_invented RENAME TO elsewhere")
     passed[0] += INTERVAL
-    served.gateway.sealer._once()  # noqa: SLF001 -- what the thread does three times a second
+    served.gateway.sealer._once()  # noqa: SLF001 -- what its thread does again and again
     assert ask(served, asker.id, asker.key)["code"] == "temporarily-unavailable"
     said = served.request("GET", "/readyz").get_json()
     assert (said["ready"], "arrests" in said["refused"]) == (False, True)

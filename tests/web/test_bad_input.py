@@ -776,7 +776,7 @@ def test_a_cursor_is_stale_after_the_policy_has_changed(make_world: MakeWorld, t
     document = policies / "ph-2010.yaml"
     document.write_text(document.read_text().replace("title: ", "title: Again, ", 1))
     world.activate(asked.settings, policies)
-    asked.gateway.sealer._once()  # noqa: SLF001 -- what its thread does every 0.3 seconds
+    asked.gateway.sealer._once()  # noqa: SLF001 -- what its thread does again and again
     is_refused(asked, asker.search({**QUERY, "cursor": cursor}), 400, "cursor-stale")
     is_refused(asked, asker.search({**QUERY, "cursor": cursor[:-2]}), 400, "cursor-invalid")
     fresh = asker.search(QUERY).get_json()["next"]

@@ -488,7 +488,7 @@ def test_failures_of_a_peer_are_counted_and_not_listed(timed: World, clock: Cloc
     (first,) = refusals(timed)
     assert ids == {first["id"]}
     assert (first["action"], first["outcome"]) == ("token", "unauthenticated")
-    timed.gateway.sealer._once()  # noqa: SLF001 -- what its thread does every 0.3 seconds
+    timed.gateway.sealer._once()  # noqa: SLF001 -- what its thread does again and again
     assert refusals(timed) == [first]
     clock.moment += timedelta(seconds=61)
     timed.gateway.sealer._once()  # noqa: SLF001

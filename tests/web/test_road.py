@@ -103,6 +103,8 @@ def test_a_person_is_found_by_a_name_as_it_was_heard(make_world: MakeWorld) -> N
         assert (someone["id"] in [record["id"] for record in answer.get_json()["records"]]) is is_found
     leaf = next(leaf for leaf in world.leaves() if "filtered" in leaf)
     assert leaf["filtered"] == sorted(fields)
+    asker.search({"filter": {"named": {"given": heard["given"]}}})
+    assert [leaf["filtered"] for leaf in world.leaves() if "filtered" in leaf].count(["given_name"]) == 1
     assert heard["family"] not in str(leaf)
 
 

@@ -281,7 +281,7 @@ def test_the_gateway_answers_again_when_the_store_is_back(make_world: MakeWorld)
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE pending RENAME TO pending_away")
     is_constant(asker.search({"limit": 1}))
-    asked.gateway.sealer._once()  # noqa: SLF001 -- what its thread does every 0.3 seconds
+    asked.gateway.sealer._once()  # noqa: SLF001 -- what its thread does again and again
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE pending_away RENAME TO pending")
     assert len(entries(asked.gateway.store)) == before
