@@ -210,9 +210,9 @@ def _fields(asked: Filter | None, names: Names | None) -> Iterator[str]:
         case Related(relation, _, part):
             yield from (f"{relation}.{name}" for name in _fields(part, names))
         case Named() if names is not None:
-            parts = {names.family: asked.family, names.given: asked.given, names.born: asked.born}
+            said = {names.family: asked.family, names.given: asked.given, names.born: asked.born}
             # Each of two names is looked for in either field; of what was not stated, none.
-            yield from (field for field, said in parts.items() if said is not None)
+            yield from (field for field, term in said.items() if term is not None)
         case Named():
             return
 

@@ -23,8 +23,8 @@ _CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": MAX_CUR
 _FILTER = (
     "Several members are joined by and. A comparison with what has no value, or shows none, is unknown, and so is its "
     f"contrary; a record is found where the filter is true. At most {MAX_DEPTH} levels deep, with at most {MAX_TESTS} "
-    f"comparisons, of which {MAX_COSTLY} by a relation, a name or starts: both names together count as four, and starts "
-    f"among related rows as {STARTS_IN_ROWS}."
+    f"comparisons, of which {MAX_COSTLY} by a relation, a name or starts: both names together count as four, and "
+    f"starts among related rows as {STARTS_IN_ROWS}."
 )
 _RELATED = "That any, none or all of the related rows meet a filter on their own fields."
 _NAMED = "By how a person's names start, case and accents aside; two names in either order."
