@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway import app as composition
 from gateway import keys as key_files
 from gateway.access import AccessRequest, Action, Agreement, AllOf, Compare, Search, Subject
-from gateway.cli.diff import Comparison
+from gateway.comparison import Comparison
 from gateway.identity.clients import Clients
 from gateway.plan.planner import Plan, Planner
 from gateway.policy.bundle import Bundle, load
@@ -182,7 +182,8 @@ def of_difference(root: Path, server: Postgres, url: str, arrests: int) -> Findi
     bundles = load_checked(directories[0]), load_checked(directories[1])
     survey = Survey(settings, bundles[1].catalogue)
     today = datetime.now(bundles[0].catalogue.time_zone).date()
-    changes = list(Comparison(*bundles, today, frozenset()).changes(clients, survey))
+    comparison = Comparison(*bundles, today, frozenset(), survey)
+    changes = list(comparison.changes(comparison.situations(clients)))
     taken = perf_counter() - began
     survey.close()
     asked = sum(len(purposes) for _, _, purposes in _AGENCIES)
