@@ -10,7 +10,7 @@ from gateway.review import rules
 from gateway.review.activity import Asked, Leaf
 from gateway.review.fields import DISTRICTS, GIVEN_NAMES, SURNAMES, named
 from gateway.review.rules import Rule
-from gateway.review.terms import searched
+from gateway.review.terms import NAMED, persons, searched
 
 _EXACT = ("eq", "in", "ne")
 _DAY = 86_400
@@ -195,11 +195,13 @@ def _many_officers(searches: Sequence[Asked]) -> Iterator[Finding]:
 def _names(search: Asked) -> Iterator[str]:
     """Yield the names that a search asks for: surnames, with the given names if it asks for these too."""
     filtered = search.leaf.filtered
-    given = sorted({name for path in named(filtered, GIVEN_NAMES) for _, name in searched(search.question, path)})
+    terms = (term for path in named(filtered, GIVEN_NAMES) for term in searched(search.question, path))
+    given = sorted({name for operator, name in terms if operator != NAMED})
     for path in named(filtered, SURNAMES):
         for operator, surname in searched(search.question, path):
             if operator in ("eq", "in"):
                 yield " ".join((*given, surname))
+    yield from persons(search.question)
 
 
 def _entries(moments: Sequence[_Moment]) -> tuple[str, ...]:

@@ -60,16 +60,17 @@ class Client:
     def did(
         self,
         when: datetime,
-        filtered: Any = None,
+        asked: Any = None,
+        /,
         officer: str | None = None,
         outcome: str = "disclosed",
         **facts: Any,
     ) -> str:
-        """Append an entry; `filtered` is a question's filter as it is kept."""
-        fields = sorted({name for part in (filtered or {}).get("and", [filtered or {}]) for name in part})
+        """Append an entry; `asked` is a question's filter as it is kept."""
+        fields = sorted({name for part in (asked or {}).get("and", [asked or {}]) for name in part})
         openings = [Opening("circumstances", {"source": "192.0.2.1"})]
         openings += [Opening("officer", officer)] if officer else []
-        openings += [Opening("question", {"resource": "arrests", "filter": filtered}), Opening("body", "00")]
+        openings += [Opening("question", {"resource": "arrests", "filter": asked}), Opening("body", "00")]
         decision = "permit" if outcome == "disclosed" else "refuse"
         told = {"filtered": fields or None, "persons": 0, **facts}
         return self._log.log.append(Entry("read", decision, outcome, when, self._subject, told, tuple(openings))).id
@@ -156,6 +157,36 @@ def test_short_beginnings_are_a_sweep(review: Review, log: OpenLog) -> None:
     for when, letter in zip(minutes(5), ["A", "B", "Ca", "D", "E"], strict=True):
         client.did(when, surname("prefix" if letter < "D" else "gte", letter))
     assert queue(review, log).keys() == {("adjacent-surnames", "ice-ero")}
+
+
+@pytest.mark.parametrize("part", ["family", "given"])
+def test_persons_looked_up_by_name_are_a_sweep_in_either_order(review: Review, log: OpenLog, part: str) -> None:
+    """A surname that is asked for as a given name is found all the same."""
+    client = Client(log)
+    names = ["Gomez", "Gonzales", "Gonzalez", "GORDON", "Gore", "Goss", "Gould", "Goya"]
+    for when, name in zip(minutes(len(names)), names, strict=True):
+        client.did(when, {"named": {part: name}}, filtered=["family_name", "given_name"])
+    item = queue(review, log)["adjacent-surnames", "ice-ero"]
+    assert "8 of them: gomez, gonzales, gonzalez, gordon" in item.finding.reason
+
+
+def test_names_of_related_rows_are_a_sweep(review: Review, log: OpenLog) -> None:
+    """Whose they are: victims' names can be swept as well."""
+    client = Client(log)
+    for when, name in zip(minutes(5), "ABCDE", strict=True):
+        asked = {"not": {"victims": {"any": {"family_name": {"starts": name}}}}}
+        client.did(when, asked, filtered=["victims.family_name"])
+    assert queue(review, log).keys() == {("adjacent-surnames", "ice-ero")}
+
+
+def test_a_person_looked_up_by_many_officers_is_found(review: Review, log: OpenLog) -> None:
+    """Named in one piece, or by two comparisons."""
+    client = Client(log)
+    named = {"named": {"family": "Torres", "given": "Ana"}}
+    client.did(NOON, named, "Officer One", filtered=["family_name", "given_name"])
+    client.did(NOON, {"and": [named, {"sex": {"eq": "F"}}]}, "Officer Two", filtered=["family_name", "given_name"])
+    client.did(NOON, {"and": [surname("eq", "Torres"), {"given_name": {"eq": "Ana"}}]}, "Officer Three")
+    assert "'ana torres' by" in queue(review, log)["many-officers", "ice-ero"].finding.reason
 
 
 def test_districts_one_after_the_other_are_a_sweep(review: Review, log: OpenLog) -> None:
