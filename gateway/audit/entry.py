@@ -13,13 +13,16 @@ from typing import Any
 
 from gateway import __version__
 from gateway.access import Subject
-from gateway.audit import merkle
+from gateway.audit import heading, merkle
 from gateway.canonical import Json, canonical
 from gateway.errors import ConfigurationError
 
 SALT = 16
 # As much as an entry bundle of C2SP tlog-tiles could hold, and the verifier reads.
 MAX_LEAF = 65_535
+# What clients ask for, by the action of their entries: "any" is what no route was found for, or came too often. Every
+# other action is the city's own, or the gateway's.
+ASKED = ("read", "describe", "token", "receipt", "notices", "notice-acknowledge", "any")
 _DOMAIN = b"arrest-gateway opening v1\n"
 
 
@@ -144,6 +147,11 @@ def seal(entry: Entry, identifier: str) -> SealedEntry:
     content = canonical(leaf)
     if len(content) > MAX_LEAF:
         raise ConfigurationError(f"an entry of the log would have a leaf of more than {MAX_LEAF} bytes")
+    try:
+        # What the sealer could not read would keep every later entry from its place in the tree.
+        heading.read(content)
+    except ValueError as error:
+        raise ConfigurationError(f"an entry of the log could not be searched by what it says: {error}") from None
     return SealedEntry(identifier, content, commitments)
 
 

@@ -16,13 +16,13 @@ from gateway import keys as key_files
 from gateway import settings as configuration
 from gateway.access import Agreement, AgreementState
 from gateway.canonical import Json
+from gateway.cli.line import ADDRESS, AGENCY, COMPONENT
 from gateway.cli.officer import by_officer, written_down
 from gateway.errors import ConfigurationError
 from gateway.identity import clients, tokens
 from gateway.identity.clients import ACTIVE, SUSPENDED, Clients
 from gateway.policy.bundle import load
 
-MAX_ADDRESS = 300
 DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -33,10 +33,12 @@ def client() -> None:
 
 @client.command()
 @click.argument("client_id")
-@click.option("--agency", required=True, help="such as ICE, FBI, ATF")
-@click.option("--component", required=True, help="the part of the agency, such as ERO or HSI")
+@click.option("--agency", type=AGENCY, required=True, help="such as ICE, FBI, ATF")
+@click.option("--component", type=COMPONENT, required=True, help="the part of the agency, such as ERO or HSI")
 @click.option("--ori", required=True, help="the agency's originating agency identifier, nine characters")
-@click.option("--address", required=True, help="where the agency can be written to; accountings of disclosures name it")
+@click.option(
+    "--address", type=ADDRESS, required=True, help="where to write to the agency; accountings of disclosures name it"
+)
 @click.option("--mission", required=True, help="a mission of the catalogue")
 @click.option("--criminal-justice-agency/--no-criminal-justice-agency", required=True)
 @click.option("--purpose", "purposes", multiple=True, required=True, help="a purpose of the catalogue; repeatable")
@@ -70,8 +72,6 @@ def add(
         public_key = tokens.public_jwk(key.read_bytes())
     except ValueError:
         raise ConfigurationError(f"{key} must be a PEM public key on P-256 or Ed25519") from None
-    if not address.isprintable() or not 0 < len(address) <= MAX_ADDRESS:
-        raise ConfigurationError(f"an address is one line of at most {MAX_ADDRESS} characters")
     agreement = Agreement(
         id=f"{client_id}-agreement",
         version=1,

@@ -10,7 +10,8 @@ from gateway import settings as configuration
 from gateway import sshsig
 from gateway.activation import approvers
 from gateway.cli.activation import KEY, SIGNATURE, signed
-from gateway.cli.officer import REASON, by_officer
+from gateway.cli.line import REASON
+from gateway.cli.officer import by_officer
 from gateway.cli.recall import BECAUSE, DAYS, tell_owed
 from gateway.erasure import erase as erasing
 from gateway.erasure import holds

@@ -16,6 +16,7 @@ from gateway.access import Action
 from gateway.audit import show
 from gateway.audit.entry import Opening
 from gateway.cli.client import DAY
+from gateway.cli.line import AGENCY
 from gateway.cli.officer import by_officer, written_down
 from gateway.cli.policy import ROOT
 from gateway.errors import ConfigurationError
@@ -31,7 +32,7 @@ from gateway.survey import Survey
 @click.command("explain")
 @ROOT
 @click.option("--entry", help="an entry of the log, by its id: its decision is derived again; no other options then")
-@click.option("--agency")
+@click.option("--agency", type=AGENCY)
 @click.option("--component", default="", help="the part of the agency")
 @click.option("--ori", default="")
 @click.option("--mission")

@@ -8,10 +8,10 @@ from typing import TypeVar
 import click
 
 from gateway import app as composition
-from gateway.activation.statement import MAX_BECAUSE, is_reason
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.log import Log, With
 from gateway.canonical import Json
+from gateway.cli.line import OFFICER
 from gateway.errors import Unavailable
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -19,21 +19,8 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def by_officer(command: F) -> F:
     """Add the option that names the officer who acts."""
-    option = click.option("--by", default=getpass.getuser, show_default="your login", help="the city officer who acts")
-    return option(command)
-
-
-class _Reason(click.ParamType[str]):
-    name = "TEXT"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        if not is_reason(text):
-            self.fail(f"a reason is one line of at most {MAX_BECAUSE} characters", param, ctx)
-        return text
-
-
-REASON = _Reason()
+    login = {"default": getpass.getuser, "show_default": "your login"}
+    return click.option("--by", type=OFFICER, **login, help="the city officer who acts")(command)
 
 
 def written_down(

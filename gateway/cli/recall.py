@@ -10,7 +10,8 @@ import click
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway.canonical import Json
-from gateway.cli.officer import REASON, by_officer, written_down
+from gateway.cli.line import REASON
+from gateway.cli.officer import by_officer, written_down
 from gateway.erasure import recall as recalls
 from gateway.errors import ConfigurationError
 from gateway.identity.clients import Client, Clients

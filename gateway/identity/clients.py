@@ -22,7 +22,8 @@ from gateway.prepared import Prepared
 from gateway.store import Store
 
 ACTIVE, SUSPENDED = "active", "suspended"
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,58}")
+# The agreement is named after the client, in a column of 60.
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,48}")
 # An originating agency identifier of the FBI's NCIC has nine letters and digits (CJIS Security Policy, IA-0).
 _ORI = re.compile(r"[A-Z0-9]{9}")
 PublicKey = ECKey | OKPKey
@@ -41,7 +42,7 @@ class Client:
 def register(connection: Connection, client_id: str, public_key: PublicKey, agreement: Agreement) -> None:
     """Register a client under a new agreement."""
     if not _NAME.fullmatch(client_id):
-        raise ConfigurationError("a client's id is of small letters, digits and hyphens, at most 59")
+        raise ConfigurationError("a client's id is of small letters, digits and hyphens, at most 49")
     if not _ORI.fullmatch(agreement.ori):
         raise ConfigurationError("an ORI has nine capital letters and digits")
     if agreement.until is not None and agreement.until <= agreement.starts:

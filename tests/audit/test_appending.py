@@ -16,7 +16,7 @@ from gateway.app import now
 from gateway.audit.appending import Appender
 from gateway.audit.entry import Entry, Opening, new_id, seal
 from gateway.audit.log import Log
-from gateway.errors import Code, Throttled, Unavailable
+from gateway.errors import Code, ConfigurationError, Throttled, Unavailable
 from gateway.limits import Charge
 from tests.audit import logs
 from tests.audit.logs import OpenLog
@@ -193,3 +193,12 @@ def test_connections_that_ended_are_replaced(log: OpenLog, databases: Databases)
     with log.store.transaction() as again:
         assert again.scalar(sa.select(1)) == 1
     assert sorted(durable(log).values()) == [0, 2]
+
+
+def test_a_leaf_that_could_not_be_searched_is_not_written(log: OpenLog) -> None:
+    """The sealer reads each; one that it could not read would keep all later ones from the tree."""
+    too_long = Entry("test", "permit", "done", now(), None, {"agency": "A" * 61})
+    with pytest.raises(ConfigurationError, match="agency"):
+        log.log.append(too_long)
+    log.log.append(Entry("test", "permit", "done", now(), None, {"agency": "A" * 60}))
+    log.seal()

@@ -1,0 +1,29 @@
+"""What commands take as words: one printable line, no longer than the store can hold."""
+
+import click
+
+from gateway.activation.statement import MAX_BECAUSE
+
+
+class Line(click.ParamType[str]):
+    """One line of text, of at most so many characters."""
+
+    name = "TEXT"
+
+    def __init__(self, what: str, most: int) -> None:
+        self._what = what
+        self._most = most
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take a line as it stands."""
+        text = str(value)
+        if not text.strip() or len(text) > self._most or not text.isprintable():
+            self.fail(f"{self._what} is one line of at most {self._most} characters", param, ctx)
+        return text
+
+
+AGENCY = Line("an agency", 60)
+COMPONENT = Line("a component", 60)
+ADDRESS = Line("an address", 300)
+OFFICER = Line("an officer", 60)
+REASON = Line("a reason", MAX_BECAUSE)
