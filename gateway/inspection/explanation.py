@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.activation.statement import StatementError
+from gateway.audit.entry import ASKED
 from gateway.errors import STATUS_AND_TITLE, Code, ConfigurationError
 from gateway.inspection.grounds import grounds_of
 from gateway.inspection.inspector import Inspector
@@ -140,8 +141,11 @@ def _asked(leaf: dict[str, Any], bundle: Bundle | None, parts: Sequence[Part]) -
 
 
 def _by_nobody(leaf: dict[str, Any]) -> str:
-    strangers = leaf["action"] in ("read", "describe", "any", "token")
-    return "of someone whom the gateway did not know" if strangers else "an act of the city's own, or of the gateway"
+    return (
+        "of someone whom the gateway did not know"
+        if leaf["action"] in ASKED
+        else "an act of the city's own, or of the gateway"
+    )
 
 
 def _local(time: str, bundle: Bundle) -> str:

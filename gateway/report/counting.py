@@ -14,13 +14,14 @@ from itertools import product
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from gateway.audit.entry import ASKED
 from gateway.errors import ConfigurationError
 from gateway.report.export import Checkpoint, Export, Leaf, Loss, Lost, Read
 from gateway.report.quarters import Quarter
 
 SEALED_WITHIN = timedelta(days=1)  # what the gateway promises
 SHOWN, NOTHING, REFUSED = "records shown", "nothing found", "refused"
-OTHERS = ("describe", "token", "any")
+OTHERS = tuple(action for action in ASKED if action != "read")
 ACTS = {
     "policy-activate": "policies put in force",
     "policy-rollback": "returns to an earlier policy",
@@ -41,7 +42,7 @@ ACTS_ON_PERSONS = {
     "audit-hold": "legal holds placed",
     "audit-hold-lift": "legal holds lifted",
     "audit-recall": "records recalled from those who had received them",
-    "notice-acknowledge": "recall notices acknowledged",
+    "notice-acknowledge": "acknowledgements of recall notices",
 }
 
 
@@ -145,12 +146,12 @@ def _count(tally: Tally, leaf: Leaf, *, within: bool) -> None:
     if isinstance(leaf, Read):
         if within:
             _count_read(tally, leaf)
-    elif leaf.action in OTHERS:
-        tally.others[leaf.action, _text(leaf.outcome)] += leaf.further * within
-    elif leaf.action in ACTS or leaf.action in ACTS_ON_PERSONS:
+    elif leaf.action in (*ACTS, *ACTS_ON_PERSONS) and leaf.decision == "permit":
         tally.acts[leaf.action] += within
         if isinstance(leaf, Loss):
             tally.declared_lost += (leaf.last - leaf.first + 1) * within
+    elif leaf.action in OTHERS:
+        tally.others[leaf.action, _text(leaf.outcome)] += leaf.further * within
 
 
 def _count_read(tally: Tally, read: Read) -> None:

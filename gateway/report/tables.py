@@ -75,6 +75,9 @@ def tables(published: Published) -> tuple[Table, ...]:
 _OTHERS = {
     "describe": "for the client's own view",
     "token": "for an access token",
+    "receipt": "for the proof of an entry",
+    "notices": "for notices owed",
+    "notice-acknowledge": "to acknowledge a notice",
     "any": "for nothing that exists, or too often",
 }
 

@@ -8,12 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway import tables
+from gateway.audit.entry import ASKED
 from gateway.audit.openings import Opened, Openings
 from gateway.canonical import Json
 
 PAGE = 500
-# What clients' programs ask; what officers do is not reviewed here.
-ACTIONS = ("read", "describe", "token")
 # A question stands after the circumstances, which are not opened, and after the officer if one was named.
 _PLACES = (1, 2)
 
@@ -43,13 +42,13 @@ class Asked:
 
 
 def leaves(connection: Connection, since: float, until: float) -> Iterator[Leaf]:
-    """Yield the leaves of clients in a stretch of time, in its order, a page at a time."""
+    """Yield the leaves of what clients asked in a stretch of time, in its order, a page at a time."""
     leaf = tables.leaf
     at = (since, -1)
     statement = (
         sa.select(leaf.c.time, leaf.c.leaf_index, tables.entry.c.leaf)
         .join(tables.entry, tables.entry.c.entry_id == leaf.c.entry_id)
-        .where(leaf.c.time < until, leaf.c.client.is_not(None), leaf.c.action.in_(ACTIONS))
+        .where(leaf.c.time < until, leaf.c.client.is_not(None), leaf.c.action.in_(ASKED))
         .order_by(leaf.c.time, leaf.c.leaf_index)
         .limit(PAGE)
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.entry import ASKED
 from tests.conftest import MakeWorld
 
 ROOT = Path(__file__).parent.parent.parent
@@ -65,6 +66,20 @@ def test_what_may_leave_is_built_in_one_file(name: str, file: str) -> None:
         if isinstance(node, ast.Call) and _called(node.func) == name
     }
     assert builders == {file}
+
+
+def test_what_clients_ask_is_stated_once() -> None:
+    """Reviews, reports and explanations tell clients' requests from the city's acts by this list."""
+    calls = [
+        node
+        for path in sorted((ROOT / "gateway/web").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+    ]
+    said = [call.args[0] for call in calls if _called(call.func) in {"walk", "note"}]
+    said += [word.value for call in calls for word in call.keywords if word.arg == "action"]
+    actions = {word.value for word in said if isinstance(word, ast.Constant)}
+    assert actions | {"describe"} == set(ASKED)
 
 
 def _called(function: ast.expr) -> str:

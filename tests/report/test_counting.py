@@ -99,6 +99,10 @@ def test_each_kind_of_leaf_is_counted_where_it_belongs(tmp_path: Path) -> None:
         refused("denied-by-rule", ("b", "a", "b"), further=3),
         act("describe", outcome="disclosed", agency="ICE"),
         act("token", outcome="unauthenticated", decision="refuse", further=9, first="00" * 16),
+        act("receipt", outcome="disclosed", agency="ICE"),
+        act("notices", agency="ICE"),
+        act("notice-acknowledge", agency="ICE"),
+        act("notice-acknowledge", outcome="unauthenticated", decision="refuse", further=4),
         act("policy-stop", agency="ICE"),
         act("instrument-add", instrument="x", persons="not a number here"),
         act("log-loss", first=7, last=9),
@@ -110,8 +114,15 @@ def test_each_kind_of_leaf_is_counted_where_it_belongs(tmp_path: Path) -> None:
     )
     assert found.requests.total() == 6
     assert {cell.rules: number for cell, number in found.requests.items() if cell.code} == {("a", "b"): 3}
-    assert dict(found.others) == {("describe", "disclosed"): 1, ("token", "unauthenticated"): 9, ("any", "done"): 0}
-    assert found.acts == {"policy-stop": 1, "instrument-add": 1, "log-loss": 1}
+    assert dict(found.others) == {
+        ("describe", "disclosed"): 1,
+        ("token", "unauthenticated"): 9,
+        ("receipt", "disclosed"): 1,
+        ("notices", "done"): 1,
+        ("notice-acknowledge", "unauthenticated"): 4,
+        ("any", "done"): 0,
+    }
+    assert found.acts == {"notice-acknowledge": 1, "policy-stop": 1, "instrument-add": 1, "log-loss": 1}
     assert (found.declared_lost, found.lost, found.rehearsal) == (3, 1, False)
 
 
