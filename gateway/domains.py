@@ -33,6 +33,14 @@ DAYS = (Kind.DATE, Kind.TIMESTAMP)
 SMALL_INTEGERS = (-(2**31), 2**31 - 1)
 
 
+_KEY = re.compile("[1-9][0-9]{0,18}")
+
+
+def key_of(text: str) -> int | None:
+    """Read the key of a record or person, as people write it; None for what is none."""
+    return int(text) if _KEY.fullmatch(text) and int(text) <= KEYS[1] else None
+
+
 class OutOfDomainError(ValueError):
     """A value that a field can't hold."""
 

@@ -53,7 +53,7 @@ class Survey:
         plan = self._planner(resource).difference(old, new, instruments)
         return difference(self._records.row(plan))
 
-    def facts(self, resource: Resource, key: int, instruments: tuple[Instrument, ...]) -> tuple[Facts, int]:
+    def facts(self, resource: Resource, key: int, instruments: tuple[Instrument, ...]) -> tuple[Facts, int | None]:
         """Read one record by its key, as conditions judge it, and whose it is."""
         view = everything(resource)
         rows = self._records.query(self._planner(resource).lookup(view, key, ()))

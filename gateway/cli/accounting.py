@@ -7,9 +7,9 @@ import click
 
 from gateway import app as composition
 from gateway import settings as configuration
+from gateway.cli.arguments import DATA_KEY
 from gateway.cli.officer import by_officer
 from gateway.cli.output import say, say_json
-from gateway.cli.search import MAX_KEY
 from gateway.inspection import spreadsheet
 from gateway.inspection.account import Accounting, Disclosed
 from gateway.inspection.account import account as accounted
@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 @click.command()
-@click.option("--person", type=click.IntRange(1, MAX_KEY), required=True, help="the person's key")
+@click.option("--person", type=DATA_KEY, required=True, help="the person's key")
 @click.option("--because", required=True, help="why, in a sentence without names; it is sealed")
 @click.option("--format", "form", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
 @by_officer

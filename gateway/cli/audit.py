@@ -8,7 +8,7 @@ import click
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway.audit import loss
-from gateway.cli.line import REASON
+from gateway.cli.arguments import REASON
 from gateway.cli.officer import by_officer
 
 

@@ -16,7 +16,7 @@ from gateway import keys as key_files
 from gateway import settings as configuration
 from gateway.access import Agreement, AgreementState
 from gateway.canonical import Json
-from gateway.cli.line import ADDRESS, AGENCY, COMPONENT
+from gateway.cli.arguments import ADDRESS, AGENCY, COMPONENT
 from gateway.cli.officer import by_officer, written_down
 from gateway.errors import ConfigurationError
 from gateway.identity import clients, tokens

@@ -10,7 +10,7 @@ from gateway import settings as configuration
 from gateway import sshsig
 from gateway.activation import approvers
 from gateway.cli.activation import KEY, SIGNATURE, signed
-from gateway.cli.line import REASON
+from gateway.cli.arguments import DATA_KEY, REASON
 from gateway.cli.officer import by_officer
 from gateway.cli.recall import BECAUSE, DAYS, tell_owed
 from gateway.erasure import erase as erasing
@@ -19,9 +19,7 @@ from gateway.erasure import order as orders
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.identity.clients import Clients
 
-_MOST = 10**18 - 1
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_PERSON = click.IntRange(0, _MOST)
 _REMAINS = """\
 What is not erased, and can't be from here:
 - the order's file and its signatures name the person: destroy {file}
@@ -45,7 +43,7 @@ _POSTGRESQL = (
 
 
 @click.group(invoke_without_command=True)
-@click.option("--person", type=_PERSON, help="the person's key in the arrest database")
+@click.option("--person", type=DATA_KEY, help="the person's key in the arrest database")
 @click.option("--because", type=REASON, help="why, in a sentence; it is sealed, and erased with the person")
 @by_officer
 @click.pass_context
@@ -91,7 +89,7 @@ def erase() -> None:
 
 
 @erase.command("propose")
-@click.option("--person", type=_PERSON, required=True, help="the person's key in the arrest database")
+@click.option("--person", type=DATA_KEY, required=True, help="the person's key in the arrest database")
 @click.option("--order", "reference", required=True, help="the reference of the court's order")
 def propose_(person: int, reference: str) -> None:
     """Write an order for approvers to sign; it names the person, and is to be destroyed when it has been enacted."""

@@ -14,9 +14,9 @@ from gateway import app as composition
 from gateway import settings as configuration
 from gateway.access import Action
 from gateway.audit import show
-from gateway.audit.entry import Opening
+from gateway.audit.entry import Opening, seen
+from gateway.cli.arguments import AGENCY, DATA_KEY
 from gateway.cli.client import DAY
-from gateway.cli.line import AGENCY
 from gateway.cli.officer import by_officer, written_down
 from gateway.cli.policy import ROOT
 from gateway.errors import ConfigurationError
@@ -43,7 +43,7 @@ from gateway.survey import Survey
 @click.option("--as-of", type=DAY, help="the city's calendar day  [default: today]")
 @click.option("--with", "proposed", multiple=True, help="a proposed document to apply; repeatable")
 @click.option("--certified", multiple=True, help="a text that the agency has certified for the purpose; repeatable")
-@click.option("--record", type=click.IntRange(min=1), help="the key of one record in the arrest database")
+@click.option("--record", type=DATA_KEY, help="the key of one record in the arrest database")
 @click.option("--json", "as_json", is_flag=True, help="for machines")
 @by_officer
 def command(
@@ -123,7 +123,7 @@ def _facts(bundle: Bundle, agency: str, occasion: Occasion, key: int, by: str) -
     facts, person = survey.facts(resource, key, survey.instruments(agency, occasion.purpose, occasion.day))
     survey.close()
     told = {"bundle": bundle.digest, "resource": resource.name, "agency": agency, "purpose": occasion.purpose}
-    asked = Opening("record", {"resource": resource.name, "key": str(key), "person": str(person)})
+    asked = seen(resource.name, key, person)
     with composition.open_log(settings) as opened:
         written_down(opened.log, "policy-explain", by, dict(told), asked)
     return facts

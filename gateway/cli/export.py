@@ -9,7 +9,7 @@ from gateway import settings as configuration
 from gateway.audit.entry import Opening
 from gateway.audit.export import export as write
 from gateway.audit.export import opens_all, opens_nothing
-from gateway.cli.line import REASON
+from gateway.cli.arguments import REASON
 from gateway.cli.officer import by_officer, written_down
 from gateway.errors import ConfigurationError
 

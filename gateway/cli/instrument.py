@@ -12,8 +12,8 @@ from gateway import instruments
 from gateway import settings as configuration
 from gateway.access import INSTRUMENTS, SIGNERS
 from gateway.audit.entry import Opening
+from gateway.cli.arguments import AGENCY, DATA_KEY
 from gateway.cli.client import DAY
-from gateway.cli.line import AGENCY
 from gateway.cli.officer import by_officer, written_down
 from gateway.errors import ConfigurationError
 from gateway.instruments import Filed, Instruments
@@ -26,7 +26,7 @@ def instrument() -> None:
 
 
 @instrument.command()
-@click.option("--person", type=click.IntRange(min=1), required=True, help="the person's key in the arrest database")
+@click.option("--person", type=DATA_KEY, required=True, help="the person's key in the arrest database")
 @click.option("--agency", type=AGENCY, required=True, help="the agency that may rely on it")
 @click.option("--purpose", required=True, help="the purpose for which it was issued")
 @click.option("--kind", type=click.Choice(INSTRUMENTS), required=True)

@@ -14,7 +14,7 @@ from gateway.audit.checkpoint import signers
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.inventory import RETIRABLE, Known
 from gateway.canonical import Json
-from gateway.cli.line import REASON
+from gateway.cli.arguments import REASON
 from gateway.cli.officer import by_officer
 from gateway.errors import ConfigurationError
 from gateway.keys import SECRETS, SIGNING, USES, KeyFile

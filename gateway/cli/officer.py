@@ -11,7 +11,7 @@ from gateway import app as composition
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.log import Log, With
 from gateway.canonical import Json
-from gateway.cli.line import OFFICER
+from gateway.cli.arguments import OFFICER
 from gateway.errors import Unavailable
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -19,8 +19,10 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def by_officer(command: F) -> F:
     """Add the option that names the officer who acts."""
-    login = {"default": getpass.getuser, "show_default": "your login"}
-    return click.option("--by", type=OFFICER, **login, help="the city officer who acts")(command)
+    option = click.option(
+        "--by", type=OFFICER, default=getpass.getuser, show_default="your login", help="the city officer who acts"
+    )
+    return option(command)
 
 
 def written_down(

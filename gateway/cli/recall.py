@@ -10,8 +10,9 @@ import click
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway.canonical import Json
-from gateway.cli.line import REASON
+from gateway.cli.arguments import REASON
 from gateway.cli.officer import by_officer, written_down
+from gateway.domains import key_of
 from gateway.erasure import recall as recalls
 from gateway.errors import ConfigurationError
 from gateway.identity.clients import Client, Clients
@@ -24,7 +25,7 @@ BECAUSE = click.option(
 DAYS = click.option(
     "--days", type=click.IntRange(1, 365), default=10, show_default=True, help="days in which clients acknowledge"
 )
-_RECORD = re.compile(r"([a-z][a-z0-9_]{0,59}):(0|[1-9][0-9]{0,17})")
+_RECORD = re.compile(r"([a-z][a-z0-9_]{0,59}):([0-9]+)")
 
 
 class _Record(click.ParamType[tuple[str, int]]):
@@ -32,9 +33,9 @@ class _Record(click.ParamType[tuple[str, int]]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
         match = _RECORD.fullmatch(str(value))
-        if match is None:
+        if match is None or (key := key_of(match[2])) is None:
             self.fail("a record is a resource and its key in the arrest database, such as arrests:1234", param, ctx)
-        return match[1], int(match[2])
+        return match[1], key
 
 
 @click.command()

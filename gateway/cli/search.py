@@ -13,16 +13,17 @@ from rich.text import Text
 
 from gateway import app as composition
 from gateway import settings as configuration
+from gateway.cli.arguments import DATA_KEY
 from gateway.cli.audit import line
 from gateway.cli.officer import by_officer
 from gateway.cli.output import plain, say
+from gateway.domains import KEYS
 from gateway.inspection import criteria, spreadsheet
 from gateway.inspection.criteria import Criterion
 from gateway.inspection.inspector import Inspector, Reason
 from gateway.inspection.search import MOST, Found, Page
 from gateway.inspection.search import search as searched
 
-MAX_KEY = 2**63 - 1
 BECAUSE = click.option("--because", help="why, in a sentence without names; it is sealed, and shown to other auditors")
 FORMATS = ("table", "json", "csv", "ndjson")
 # What a column of CSV holds; lists are joined by spaces.
@@ -48,10 +49,10 @@ _TABLE = ("index", "id", "time", "agency", "action", "outcome", "purpose", "reco
 @click.option(
     "--field", help=f"a field that the entry names in any way, or WAY:FIELD with a way of {', '.join(criteria.WAYS)}"
 )
-@click.option("--person", type=click.IntRange(1, MAX_KEY), help="the person's key  [needs --because]")
+@click.option("--person", type=DATA_KEY, help="the person's key  [needs --because]")
 @click.option("--record", help="RESOURCE:KEY, such as arrests:17  [needs --because]")
 @click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="of a page")
-@click.option("--after", type=click.IntRange(0, MAX_KEY), help="the index after which the page begins")
+@click.option("--after", type=click.IntRange(0, KEYS[1]), help="the index after which the page begins")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @BECAUSE
 @by_officer

@@ -15,6 +15,7 @@ import rfc8785
 
 from gateway.activation.approvers import Approvers
 from gateway.audit.entry import new_id
+from gateway.domains import key_of
 from gateway.errors import ConfigurationError
 from gateway.sshsig import SignatureError
 
@@ -27,7 +28,6 @@ _MAX_CONTENT = 2048
 _MAX_SIGNATURES = 10
 _MAX_REFERENCE = 200
 _ID = re.compile(r"[0-9a-f]{32}")
-_KEY = re.compile(r"0|[1-9][0-9]{0,17}")
 _LOG = re.compile(r"[^\s+]{1,200}")
 _MADE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
@@ -77,9 +77,9 @@ def parse(content: bytes) -> Order:
     try:
         read = msgspec.json.decode(content if len(content) <= _MAX_CONTENT else b"", type=dict[str, str])
         made = datetime.fromisoformat(_matched(_MADE, read["made"]))
-        person = int(_matched(_KEY, read["person"]))
+        person = key_of(read["person"]) or 0
         order = Order(_matched(_LOG, read["log"]), _matched(_ID, read["id"]), made, person, read["order"])
-        exact = _is_reference(order.reference) and order.content() == content
+        exact = person > 0 and _is_reference(order.reference) and order.content() == content
     except (msgspec.DecodeError, rfc8785.CanonicalizationError, KeyError, RecursionError, ValueError):
         exact = False
     if not exact:

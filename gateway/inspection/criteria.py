@@ -1,6 +1,5 @@
 """By what entries are searched: words of the leaf, moments, rules, fields, and names behind the keyed index."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -14,6 +13,7 @@ from gateway import tables
 from gateway.audit import entry as entries
 from gateway.audit.openings import Openings
 from gateway.canonical import Json
+from gateway.domains import key_of
 from gateway.errors import ConfigurationError
 from gateway.store import Store
 
@@ -24,7 +24,6 @@ WAYS = ("shown", "masked", "varying", "withheld", "filtered", "sorted_by")
 MOST_WORD = 200
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
-_KEY = re.compile("[1-9][0-9]{0,18}", re.ASCII)
 
 Leaf = Mapping[str, Any]
 
@@ -121,7 +120,7 @@ def officer(name: str) -> About:
 def record(text: str) -> About:
     """Seek entries that name a record, given as RESOURCE:KEY."""
     resource, _, key = text.rpartition(":")
-    if not resource or not _KEY.fullmatch(key):
+    if not resource or key_of(key) is None:
         raise ConfigurationError("a record is given as RESOURCE:KEY, such as arrests:17")
     _check("record", resource)
     return About(entries.record(resource, key), {"resource": resource, "key": key})

@@ -46,6 +46,19 @@ def content(city: City) -> bytes:
     return city.office.order(city.person)
 
 
+@pytest.mark.parametrize("person", [1, 2**63 - 1], ids=["the smallest", "the largest"])
+def test_whoever_can_be_disclosed_can_be_erased(person: int) -> None:
+    """An order reads every key that a person can have."""
+    made = order.propose(MADE.log, person, "an order", MADE.made)
+    assert order.parse(made.content()) == made
+
+
+@pytest.mark.parametrize("person", [0, 2**63], ids=["none", "too large"])
+def test_what_is_no_persons_key_is_no_order(person: int) -> None:
+    """Such a person can't be in the log."""
+    not_read(order.propose(MADE.log, person, "an order", MADE.made).content())
+
+
 def test_one_signature_is_not_enough(city: City, content: bytes) -> None:
     """Nor none."""
     refused(city, content, signed_by(content, ALICE), "needs the signatures of 2")

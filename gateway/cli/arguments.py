@@ -1,8 +1,9 @@
-"""What commands take as words: one printable line, no longer than the store can hold."""
+"""What several commands take: words of one printable line, no longer than the store can hold, and keys."""
 
 import click
 
 from gateway.activation.statement import MAX_BECAUSE
+from gateway.domains import KEYS
 
 
 class Line(click.ParamType[str]):
@@ -26,4 +27,5 @@ AGENCY = Line("an agency", 60)
 COMPONENT = Line("a component", 60)
 ADDRESS = Line("an address", 300)
 OFFICER = Line("an officer", 60)
+DATA_KEY = click.IntRange(*KEYS)
 REASON = Line("a reason", MAX_BECAUSE)
