@@ -23,7 +23,7 @@ from gateway.access import (
     Specify,
     Subject,
 )
-from gateway.audit.entry import Entry, Opening
+from gateway.audit.entry import Entry, Opening, seen
 from gateway.canonical import Json, canonical
 from gateway.catalogue import Names, Resource
 from gateway.errors import Code, Denied, Refusal
@@ -35,6 +35,8 @@ from gateway.records.query import Row
 
 # Bytes of a refused question that are kept as they are.
 MAX_REFUSED = 4000
+# RFC 8785 writes numbers as doubles do, which hold every whole number up to this.
+_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +78,11 @@ def disclosed(inquiry: Inquiry, found: Found) -> Entry:
         facts |= permitted(found.permit)
     if found.plan is not None:
         facts["plan"] = found.plan.statement.digest
-    facts |= {"records": len(found.rows), "persons": len({row.person for row in found.rows})}
-    resource = found.resource.name if found.resource else None
+    facts |= {"records": len(found.rows), "persons": len({row.person for row in found.rows} - {None})}
     openings = (
         *_asked(inquiry, len(found.body)),
         Opening("body", hashlib.sha256(found.body).hexdigest()),
-        *(
-            Opening("record", {"resource": resource, "key": str(row.key), "person": str(row.person)})
-            for row in found.rows
-        ),
+        *(seen(found.resource.name, row.key, row.person) for row in found.rows if found.resource is not None),
     )
     return Entry(action_of(inquiry.question), "permit", "disclosed", inquiry.now, inquiry.subject, facts, openings)
 
@@ -268,9 +266,11 @@ def _bounded(asked: Json) -> Json:
 
 
 def _operand(operand: object) -> Json:
-    """Write a value down; numbers beyond what canonical JSON can hold are kept as text, and so is all that is none."""
+    """Write a value down; a number that canonical JSON can't hold exactly is kept as text."""
     match operand:
-        case str() | bool():
+        case None | str() | bool():
+            return operand
+        case int() if abs(operand) < _EXACT:
             return operand
         case list() | tuple():
             return [_operand(each) for each in operand]

@@ -331,10 +331,11 @@ class Custodian:
         view, resource = found.permit.view, found.resource
         marks = []
         for row in found.rows:
-            by_person = any(view.shows(path, row.states) for path in resource.person_paths())
             # Records of an unknown person are not of one.
-            one = by_person and row.person is not None
-            counted = person(row.person) if one else record(resource.name, row.key)
+            if row.person is not None and any(view.shows(path, row.states) for path in resource.person_paths()):
+                counted = person(row.person)
+            else:
+                counted = record(resource.name, row.key)
             marks.append(self._openings.index_of(counted).hex())
         day = inquiry.now.astimezone(inquiry.bundle.catalogue.time_zone).date()
         at_most = min(budget.at_most for budget in found.permit.budgets)

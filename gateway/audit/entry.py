@@ -54,6 +54,12 @@ def other(entry_id: str) -> str:
     return f"entry:{entry_id}"
 
 
+def seen(resource: str, key: int, whose: int | None) -> Opening:
+    """Name a record that somebody sees, and the person whose it is, if that is known."""
+    named: dict[str, Json] = {"resource": resource, "key": str(key)}
+    return Opening("record", named if whose is None else named | {"person": str(whose)})
+
+
 def subjects(kind: str, value: Json) -> tuple[str | None, str | None]:
     """Return whom an opening is about and which record it names, by which it is to be found; None for neither.
 

@@ -31,6 +31,7 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 class Row:
     """One record of the view: its keys, its cells by path, which to-one relations it has, and its related rows.
 
+    Whose it is may be unknown.
     `states` numbers, for each path whose standing depends on the row, the step that decided it; what is withheld here
     has no cell. `pointer` numbers the office that is to be asked, from 1. `compared` are the cells at the precision at
     which they are filtered and sorted. `defects` are the paths where the source holds what the catalogue does not
@@ -38,7 +39,7 @@ class Row:
     """
 
     key: int
-    person: int
+    person: int | None
     cells: Mapping[str, Scalar | None]
     present: Mapping[str, bool]
     related: Mapping[str, tuple[Mapping[str, Scalar | None], ...] | None]

@@ -1,5 +1,6 @@
 """Holds the catalogue against the live database: a resource whose tables or columns are not there is refused."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -74,7 +75,7 @@ class _Live:
     def checked(self, table: str, column: str) -> bool:
         if table not in self._checks:
             self._checks[table] = [str(check["sqltext"]) for check in self._inspector.get_check_constraints(table)]
-        return any(column in check for check in self._checks[table])
+        return any(re.search(rf"\b{re.escape(column)}\b", check) for check in self._checks[table])
 
 
 # Seconds between two looks at the live database.

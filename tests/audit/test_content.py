@@ -1,6 +1,7 @@
 """What entries hold: enough to answer for each access in the leaf, and nothing personal outside the sealed parts."""
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from werkzeug.test import TestResponse
 from gateway import __version__, tables
 from gateway import app as composition
 from gateway import keys as key_files
-from gateway.audit.entry import Entry, new_id, seal
+from gateway.audit.entry import Entry, new_id, person, record, seal, seen, subjects
 from gateway.errors import ConfigurationError
 from gateway.opaque import Holder, Ids
 from tests import world as worlds
@@ -549,6 +550,36 @@ def test_a_leaf_is_no_larger_than_the_verifier_reads() -> None:
         entry = Entry("test", "permit", "done", datetime.now(UTC), None, {"long": "a" * size})
         with nullcontext() if fits else pytest.raises(ConfigurationError, match="65535"):
             seal(entry, new_id())
+
+
+def test_a_record_of_an_unknown_person_is_no_persons() -> None:
+    """It can be found by its own name; no person is made up for it, whom all such records would share."""
+    of_nobody, of_somebody = seen("arrests", 7, None), seen("arrests", 7, 8)
+    assert subjects(of_nobody.kind, of_nobody.value) == (None, record("arrests", 7))
+    assert subjects(of_somebody.kind, of_somebody.value) == (person(8), record("arrests", 7))
+
+
+def test_a_question_is_kept_as_it_was_asked(make_world: MakeWorld, databases: Databases) -> None:
+    """A number is no text that looks like one, and nothing is no word; what canonical JSON can't hold is a text."""
+    asker = make_world(rehearsal_day="2009-01-01").asker()
+    for asked_for, written in ((5, 5), ("5", "5"), (None, None), (2**60, str(2**60)), (0.5, "0.5")):
+        answered = asker.search({"filter": {"dc_number": {"eq": asked_for}}})
+        (kept,) = opened(asker.world, databases, answered)["question"]
+        assert kept["filter"] == {"dc_number": {"eq": written}}
+
+
+def test_the_bytes_of_a_body_in_chunks_are_counted(make_world: MakeWorld, databases: Databases) -> None:
+    """It has no length before it is read."""
+    asker = make_world(rehearsal_day="2009-01-01").asker()
+    body = b'{"limit": 1}'
+    answered = asker.world.request(
+        "POST",
+        "/v1/arrests/search",
+        headers=asker.headers() | {"Transfer-Encoding": "chunked", "Content-Type": "application/json"},
+        environ_overrides={"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True},
+    )
+    (came,) = opened(asker.world, databases, answered)["circumstances"]
+    assert came["bytes_in"] == len(body)
 
 
 def test_a_receipt_is_no_opening_of_the_entry(make_world: MakeWorld, databases: Databases) -> None:

@@ -45,7 +45,7 @@ class Seen:
     """
 
     id: int
-    person: int
+    person: int | None
     cells: dict[str, Scalar | None] = field(default_factory=dict)
     compared: dict[str, Any] = field(default_factory=dict)
     related: dict[str, tuple[Row, ...] | None] = field(default_factory=dict)

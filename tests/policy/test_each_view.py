@@ -147,7 +147,7 @@ def test_what_came_and_went_between_two_views_is_counted(
 ) -> None:
     """Records and persons, as the rules of both hold them; no rules hold nothing."""
     views: list[View | None] = []
-    held: list[set[tuple[int, int]]] = []
+    held: list[set[tuple[int, int | None]]] = []
     for name in (before, after):
         decision, law = prepared(bench, catalogue, name) if name else (None, None)
         views.append(decision.view if decision else None)

@@ -209,7 +209,7 @@ def city(dialect: str, request: pytest.FixtureRequest, tmp_path: Path, shipped: 
     assert isinstance(everything, Permit)
     question = Search("arrests", "immigration-enforcement", None, None, (), (), 2 * ARRESTS, None)
     rows = records.query(planner.search(everything.view, question, (), None))
-    convicted = sorted({row.person for row in rows if row.present["release_conviction"]})
+    convicted = sorted({row.person or 0 for row in rows if row.present["release_conviction"]})
     instruments = tuple(
         Instrument(str(person), person, ("judicial", "administrative")[number % 2], "state-judge")
         for number, person in enumerate(convicted)
