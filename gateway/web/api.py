@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from flask import Blueprint, Response, g, request
@@ -55,27 +56,16 @@ def blueprint(
 
     @api.get("/v1/entries/<identifier>")
     def receipt(identifier: str) -> Response:
-        def read() -> Ask:
-            parse.nothing(request)
-            return partial(custodian.receipt, identifier)
-
-        return road.walk("receipt", read)
+        return road.walk("receipt", lambda: _without_body(partial(custodian.receipt, identifier)))
 
     @api.get("/v1/notices")
     def owed() -> Response:
-        def read() -> Ask:
-            parse.nothing(request)
-            return partial(custodian.serve, "notices", notices.listed)
-
-        return road.walk("notices", read)
+        return road.walk("notices", lambda: _without_body(partial(custodian.serve, "notices", notices.listed)))
 
     @api.post("/v1/notices/<identifier>/acknowledge")
     def acknowledge(identifier: str) -> Response:
-        def read() -> Ask:
-            parse.nothing(request)
-            return partial(custodian.serve, "notice-acknowledge", partial(notices.acknowledged, identifier))
-
-        return road.walk("notice-acknowledge", read)
+        heard = partial(custodian.serve, "notice-acknowledge", partial(notices.acknowledged, identifier))
+        return road.walk("notice-acknowledge", lambda: _without_body(heard))
 
     @api.get("/v1/<resource>/<record:identifier>")
     def record(resource: str, identifier: str) -> Response:
@@ -87,6 +77,11 @@ def blueprint(
         return response if isinstance(response, SentAnswer) else unavailable()
 
     return api
+
+
+def _without_body(ask: Ask) -> Ask:
+    parse.nothing(request)
+    return ask
 
 
 class _Road:
@@ -118,6 +113,8 @@ class _Road:
             return self._custodian.refuse_counted(refusal, subject, came, action=action)
         try:
             ask = read()
+            # A body in chunks has no length before it is read.
+            came = replace(came, bytes_in=len(parse.content(request)))
         except Malformed as refusal:
             stated = _stated_purpose()
             return self._custodian.refuse(refusal, subject, came, action=action, purpose=stated)

@@ -90,7 +90,7 @@ def lookup(request: Request, resource: str, identifier: str) -> Lookup:
 def nothing(request: Request) -> None:
     """Read a request that says all in its path: no parameters and no body; a stated purpose is not read."""
     _no_parameters(request)
-    if _content(request):
+    if content(request):
         raise Malformed(Code.MALFORMED, "No body is read here; send none.")
 
 
@@ -129,7 +129,7 @@ def _body(request: Request) -> bytes:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/json" or charset != "utf-8" or "Content-Encoding" in request.headers:
         raise Malformed(Code.NOT_JSON, "Send the question as application/json in UTF-8, without a content coding.")
-    return _content(request)
+    return content(request)
 
 
 def _object(content: bytes) -> dict[str, Any]:
@@ -146,17 +146,17 @@ def _object(content: bytes) -> dict[str, Any]:
     return body
 
 
-def _content(request: Request) -> bytes:
+def content(request: Request) -> bytes:
     """Read the body; one without a length is read up to a byte more than is allowed, and then known to be too long."""
     try:
-        content = request.get_data(cache=False)
+        read = request.get_data()
     except UNREADABLE:
         raise Malformed(Code.MALFORMED, "The body can't be read to its end.") from None
     except RequestEntityTooLarge:
-        content = bytes(MAX_BODY + 1)
-    if len(content) > MAX_BODY:
+        read = bytes(MAX_BODY + 1)
+    if len(read) > MAX_BODY:
         raise Malformed(Code.TOO_LARGE, f"The body may have {MAX_BODY} bytes.")
-    return content
+    return read
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from gateway import sandbox
 from gateway.audit.public import PublicPart
 from gateway.bounds import MAX_BODY
-from gateway.disclosure import Custodian
+from gateway.disclosure import Custodian, LoggedRefusal
 from gateway.errors import Code, Malformed, NotFound, Refusal, Unavailable
 from gateway.identity.tokens import AccessTokens, Assertions
 from gateway.notices import Notices
@@ -54,11 +54,16 @@ def build(
 
 
 def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry, throttle: Throttle) -> None:
+    def refused(refusal: Refusal) -> LoggedRefusal:
+        came = api.circumstances()
+        if "subject" in g:
+            return custodian.refuse_counted(refusal, g.subject, came, action="any")
+        return custodian.refuse_unknown(refusal, came, action="any")
+
     def logged(refusal: Refusal) -> Response:
         """Refuse with an entry, or as a gateway that can't log: what is raised in a handler would reach the server."""
         try:
-            sent = send(custodian.refuse_unknown(refusal, api.circumstances(), action="any"))
-            return throttle.told(sent, refusal)
+            return throttle.told(send(refused(refusal)), refusal)
         except Unavailable:
             return unavailable()
         except Exception as error:  # noqa: BLE001 -- the outermost edge, as below

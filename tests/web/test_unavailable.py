@@ -242,6 +242,23 @@ def test_what_nobody_expected_is_the_constant_refusal_too(
         is_constant(response)
 
 
+def test_a_known_clients_failed_question_is_its_own_in_the_log(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody expected after the token was read is no stranger's."""
+    asker = make_world(rehearsal_day=DAY).asker()
+    assert asker.token
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gateway.disclosure.decide", broken)
+    response = asker.search({"limit": 5})
+    assert response.status_code == 503
+    (leaf,) = [leaf for leaf in asker.world.leaves() if leaf["id"] == response.headers["Log-Entry"]]
+    assert (leaf["client"], leaf["outcome"]) == (asker.id, "temporarily-unavailable")
+
+
 @pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_full_disk_stops_answers_and_not_entries(make_world: MakeWorld, dialect: str) -> None:
     """When the store can't grow, answers stop with the last entry that fitted: as many entries as answers."""
