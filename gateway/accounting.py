@@ -180,6 +180,7 @@ def _facts(inquiry: Inquiry) -> dict[str, Json]:
 
 
 def _asked(inquiry: Inquiry, bytes_out: int) -> tuple[Opening, ...]:
+    """Return what was asked, by whom and how, in an order that readers of the log know: `audit.entry.QUESTION`."""
     question = inquiry.question
     openings = (*personal(inquiry.subject, inquiry.circumstances, bytes_out), Opening("question", _told(question)))
     return openings if question.case is None else (*openings, Opening("case", question.case))

@@ -1,6 +1,7 @@
-"""Refusals of whoever is not known: the first of each kind and key is an entry at once, the rest a count a minute.
+"""Refusals of strangers, and of clients that come too often or are stopped: an entry at once, then a count a minute.
 
-So a flood can't turn the log into the victim. Addresses are bounded too: beyond the bound they count as one.
+So a flood can't turn the log into the victim. Each kind and key has an entry of its own; of the keys there are so many,
+and beyond them they count as one.
 """
 
 import threading

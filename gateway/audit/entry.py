@@ -23,6 +23,9 @@ MAX_LEAF = 65_535
 # What clients ask for, by the action of their entries: "any" is what no route was found for, or came too often. Every
 # other action is the city's own, or the gateway's.
 ASKED = ("read", "describe", "token", "receipt", "notices", "notice-acknowledge", "any")
+# Of a client's entry, the places among its openings where the question can stand: after how it came, and after the
+# officer if one was named. The case and what was disclosed come behind them.
+QUESTION = (1, 2)
 _DOMAIN = b"arrest-gateway opening v1\n"
 
 

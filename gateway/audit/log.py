@@ -47,7 +47,7 @@ Deed = Callable[[Connection, str], tuple[Entry, T]]
 
 @dataclass(frozen=True, slots=True)
 class LoggedEntry:
-    """The proof that an entry is durable, and the promise that it will be sealed; only `Log.append` makes one."""
+    """The proof that an entry is durable, and the promise that it will be sealed; only `Log` makes one."""
 
     id: str
     promise: str

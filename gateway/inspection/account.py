@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway import tables
-from gateway.audit.entry import Opening
+from gateway.audit.entry import QUESTION, Opening
 from gateway.audit.entry import person as person_of
 from gateway.audit.openings import OpeningError
 from gateway.errors import ConfigurationError
@@ -21,8 +21,6 @@ from gateway.strict_yaml import FileError
 NO_ADDRESS = "none is recorded"
 # Entries read at once.
 _CHUNK = 500
-# The source, the officer and the question come before the case and whatever is disclosed.
-_FIRST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +148,7 @@ def _disclosed(
 def _questions(inspector: Inspector, identifiers: list[str]) -> dict[str, tuple[str, ...]]:
     """Return the fields that each question chose; none of them means all."""
     opening = tables.opening
-    statement = sa.select(opening).where(opening.c.entry_id.in_(identifiers), opening.c.position < _FIRST)
+    statement = sa.select(opening).where(opening.c.entry_id.in_(identifiers), opening.c.position.in_(QUESTION))
     with inspector.store.reading() as connection:
         rows = connection.execute(statement).all()
     chosen = {}

@@ -8,13 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway import tables
-from gateway.audit.entry import ASKED
+from gateway.audit.entry import ASKED, QUESTION
 from gateway.audit.openings import Opened, Openings
 from gateway.canonical import Json
 
 PAGE = 500
-# A question stands after the circumstances, which are not opened, and after the officer if one was named.
-_PLACES = (1, 2)
 
 
 class Leaf(msgspec.Struct, frozen=True):
@@ -74,7 +72,7 @@ def asked(connection: Connection, openings: Openings, searches: Sequence[Leaf]) 
         page = {leaf.id: leaf for leaf in searches[at : at + PAGE]}
         opening = tables.opening
         wanted = sa.select(opening).where(
-            opening.c.entry_id.in_(page), opening.c.position.in_(_PLACES), opening.c.sealed.is_not(None)
+            opening.c.entry_id.in_(page), opening.c.position.in_(QUESTION), opening.c.sealed.is_not(None)
         )
         found: dict[str, dict[str, Json]] = {entry: {} for entry in page}
         for row in connection.execute(wanted.order_by(opening.c.entry_id, opening.c.position)):

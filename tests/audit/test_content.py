@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 from gateway import __version__, tables
 from gateway import app as composition
 from gateway import keys as key_files
-from gateway.audit.entry import Entry, new_id, person, record, seal, seen, subjects
+from gateway.audit.entry import QUESTION, Entry, new_id, person, record, seal, seen, subjects
 from gateway.errors import ConfigurationError
 from gateway.opaque import Holder, Ids
 from tests import world as worlds
@@ -199,6 +199,17 @@ def test_the_sealed_part_holds_who_asked_what(make_world: MakeWorld, databases: 
     assert came["bytes_in"] == len(json.dumps(filtered))
     assert came["bytes_out"] == len(response.data)
     assert found["question"][0]["filter"] == {"family_name": {"eq": TERM}}
+
+
+@pytest.mark.parametrize("officer", [None, OFFICER], ids=["nobody named", "an officer named"])
+def test_a_question_stands_where_its_readers_look(
+    make_world: MakeWorld, databases: Databases, officer: str | None
+) -> None:
+    """The review and accountings open the question by its place."""
+    asker = make_world(rehearsal_day="2009-01-01").asker(officer=officer)
+    response = asker.search({"limit": 1})
+    placed = list(opened(asker.world, databases, response))
+    assert placed.index("question") in QUESTION
 
 
 def test_the_sealed_part_commits_to_the_very_bytes_that_were_sent(make_world: MakeWorld, databases: Databases) -> None:
