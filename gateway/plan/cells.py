@@ -11,11 +11,11 @@ import sqlalchemy as sa
 
 from gateway.catalogue import Resource
 from gateway.domains import Domain, Kind
-from gateway.plan.judging import Judged, judge, number
+from gateway.plan.judging import Judged, judge
 from gateway.plan.masking import masked
 from gateway.policy.masks import Form
 from gateway.policy.sql import Bindings, Compiler
-from gateway.policy.tables import Bool, Dialect, Guarded, ResourceSource, Value, resource_source
+from gateway.policy.tables import Bool, Dialect, Guarded, ResourceSource, Value, literal, resource_source
 from gateway.policy.view import Cell, Standing, View
 
 
@@ -80,8 +80,8 @@ class Cells:
     def pointer(self) -> Value:
         """Number the pointer that stands for a row, from 1; 0 where the row is opened."""
         pointers = enumerate(self.view.pointers, 1)
-        numbered = [(self.judged.is_true(each.rows), number(n)) for n, each in pointers]
-        return sa.case((self.judged.is_true(self.view.opened), number(0)), *numbered)
+        numbered = [(self.judged.is_true(each.rows), literal(n)) for n, each in pointers]
+        return sa.case((self.judged.is_true(self.view.opened), literal(0)), *numbered)
 
     def state(self, path: str) -> Value:
         """Number the step that decides a cell."""
@@ -170,7 +170,7 @@ def text_of(column: Value, kind: Kind, dialect: Dialect) -> Value:
 def _by_standing(state: Value, cell: Cell, values: Mapping[Standing, Value]) -> Value:
     """Choose by how the cell stands; where it is withheld, nothing."""
     standings = enumerate(step.outcome.standing for step in cell.steps)
-    return sa.case(*((state == number(n), values[standing]) for n, standing in standings if standing in values))
+    return sa.case(*((state == literal(n), values[standing]) for n, standing in standings if standing in values))
 
 
 def seen_in(state: Value, cell: Cell) -> Bool:
@@ -187,4 +187,4 @@ def _in(state: Value, numbers: Iterable[int], value: Value) -> Value:
 
 
 def _is_one_of(state: Value, numbers: Iterable[int]) -> Bool:
-    return state.in_([number(n) for n in sorted(numbers)])
+    return state.in_([literal(n) for n in sorted(numbers)])
