@@ -8,7 +8,7 @@ from typing import TypeVar
 import click
 
 from gateway import app as composition
-from gateway.activation.statement import MAX_BECAUSE, is_reason
+from gateway.activation.statement import MAX_BECAUSE, is_line
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.log import Log, With
 from gateway.canonical import Json
@@ -28,7 +28,7 @@ class _Reason(click.ParamType[str]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
-        if not is_reason(text):
+        if not is_line(text, MAX_BECAUSE):
             self.fail(f"a reason is one line of at most {MAX_BECAUSE} characters", param, ctx)
         return text
 
