@@ -290,7 +290,7 @@ def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:
 def prepare(settings: Settings) -> None:
     """Make keys, tables and the log's public part where they do not exist yet, and record the keys in the log."""
     with closing(Store(settings.store_url)) as store:
-        store.create(settings.log_origin, b"")
+        store.create(settings.log_origin)
         store.check()
         held = _inventory(settings, store)
         known = held.known()

@@ -75,7 +75,6 @@ def sign(name: str, by: str) -> None:
 @contextmanager
 def _opened() -> Iterator[Review]:
     with composition.open_log(configuration.read()) as opened:
-        opened.store.check()
         register = Register(opened.store, opened.log, composition.now)
         # Its classes and its city's days are what the rules go by.
         catalogue = register.in_force(composition.now()).catalogue
