@@ -90,7 +90,7 @@ class Cells:
     def value(self, path: str) -> Value:
         """Write what is shown and compared of a path."""
         cell, guarded = self.view.cells[path], self.source.guarded(path)
-        value = guarded.value() if cell.mask is None else self._masked(cell, guarded)
+        value = self._masked(cell, guarded)
         if path not in self.view.varying:
             return value
         if cell.mask is not None and cell.mask.field:
@@ -114,11 +114,7 @@ class Cells:
         """Write the value of a field of related rows, and whether it is a defect; `state` is that of the record."""
         cell = self.view.cells[path]
         shown = self._told(guarded.value(), guarded.domain.kind)
-        form = (
-            shown
-            if cell.mask is None
-            else self._told(self._masked(cell, guarded), shown_domain(self.resource, self.view, path).kind)
-        )
+        form = self._told(self._masked(cell, guarded), shown_domain(self.resource, self.view, path).kind)
         defect = guarded.defect()
         sound: Value = sa.false() if defect is None else defect
         if state is None:
@@ -128,7 +124,7 @@ class Cells:
     def compared_related(self, path: str, guarded: Guarded, state: Value | None) -> Value:
         """Write what is compared of a field of related rows; `state` is that of the record."""
         cell = self.view.cells[path]
-        value = guarded.value() if cell.mask is None else self._masked(cell, guarded)
+        value = self._masked(cell, guarded)
         return value if state is None else _where(state, cell, value)
 
     def _mixed(self, cell: Cell, state: Value, shown: Value, form: Value) -> Value:

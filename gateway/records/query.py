@@ -64,11 +64,6 @@ class Records:
         """Run a plan whose result is one row of numbers."""
         return self._run(plan)[0]
 
-    def count(self, plan: Plan) -> tuple[int, int]:
-        """Run a plan that counts records and persons."""
-        records, persons = self._run(plan)[0]
-        return records, persons
-
     def explained(self, plan: Plan) -> str:
         """Let the database say how it would run a plan, which it does not run; for the city's own eyes."""
         prefix = "EXPLAIN QUERY PLAN " if self._sqlite else "EXPLAIN "
@@ -84,7 +79,7 @@ class Records:
         try:
             with self.engine.connect() as connection:
                 # SQLite opens the file only when it is asked for something that is in it.
-                table = " FROM sqlite_master LIMIT 1" if self.engine.dialect.name == "sqlite" else ""
+                table = " FROM sqlite_master LIMIT 1" if self._sqlite else ""
                 connection.exec_driver_sql(f"SELECT 1{table}")
         except SQLAlchemyError:
             raise Unavailable from None
