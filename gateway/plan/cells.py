@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from gateway.catalogue import Resource
-from gateway.domains import Domain, Kind
+from gateway.domains import DAYS, Domain, Kind
 from gateway.plan.judging import Judged, judge
 from gateway.plan.masking import masked
 from gateway.policy.masks import Form
@@ -158,7 +158,7 @@ class Cells:
 
 def text_of(column: Value, kind: Kind, dialect: Dialect) -> Value:
     """Read dates and times as text: the driver can't represent all that a column holds, and text can't fail."""
-    if dialect is Dialect.POSTGRESQL and kind in (Kind.DATE, Kind.TIMESTAMP):
+    if dialect is Dialect.POSTGRESQL and kind in DAYS:
         return sa.cast(column, sa.Text)
     return column
 
