@@ -27,6 +27,14 @@ def configure() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+def place(error: BaseException) -> str:
+    """Return where an error was raised: of one that nobody expected, what can be said beside its type."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class RequestLine:
     """What is said of a request: the route's pattern and not its path, codes and not texts."""
@@ -114,11 +122,7 @@ class Telemetry:
 
     def failure(self, error: BaseException) -> None:
         """Report an error that nobody expected, by its type and place; its text may hold what must not be said."""
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
-        structlog.get_logger().error("failure", type=type(error).__name__, place=place)
+        structlog.get_logger().error("failure", type=type(error).__name__, place=place(error))
 
     def policy_refused(self, why: str) -> None:
         """Report that a statement, or the bundle that it activates, can't be accepted."""
