@@ -5,6 +5,7 @@ Every read of a column is guarded so that such a value is null here, and so that
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -66,13 +67,7 @@ def encode(value: Scalar, dialect: Dialect) -> Parameter:
 def encode_many(values: Iterable[Scalar], dialect: Dialect) -> Parameter:
     """Turn values into one array parameter; SQLite reads it as JSON."""
     encoded = [encode(value, dialect) for value in values]
-    return encoded if dialect is Dialect.POSTGRESQL else _json(encoded)
-
-
-def _json(values: list[Any]) -> str:
-    import json  # noqa: PLC0415
-
-    return json.dumps(values)
+    return encoded if dialect is Dialect.POSTGRESQL else json.dumps(encoded)
 
 
 def literal(value: int | str) -> Value:
