@@ -27,7 +27,7 @@ from gateway.audit.openings import Openings
 from gateway.audit.public import PublicPart
 from gateway.audit.publishing import Publishing
 from gateway.audit.receipts import Receipts
-from gateway.audit.sealer import Sealer
+from gateway.audit.rounds import Rounds
 from gateway.canonical import Json
 from gateway.disclosure import Custodian
 from gateway.errors import ConfigurationError, Unavailable
@@ -59,7 +59,7 @@ class Gateway:
     """A composed gateway; `start` belongs into the process that serves."""
 
     flask: Flask
-    sealer: Sealer
+    sealer: Rounds
     custodian: Custodian
     store: Store
     log: Log
@@ -240,7 +240,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         # The policy first: what it waits for, a stop waits for.
         works = (policy.refresh, publishing.go_on, aggregate.flush, lambda: fitting.refresh(policy.last.catalogue))
         guard = watching.guard(settings, store, alerts, lambda: policy.last.catalogue, clock)
-        return Gateway(flask, Sealer(works), custodian, store, log, publishing, claim, keys, guard)
+        return Gateway(flask, Rounds("sealer", works), custodian, store, log, publishing, claim, keys, guard)
 
 
 def _policy_refused(telemetry: Telemetry, alerts: Alerts, why: str) -> None:
@@ -290,7 +290,7 @@ def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:
 def prepare(settings: Settings) -> None:
     """Make keys, tables and the log's public part where they do not exist yet, and record the keys in the log."""
     with closing(Store(settings.store_url)) as store:
-        store.create(settings.log_origin, b"")
+        store.create(settings.log_origin)
         store.check()
         held = _inventory(settings, store)
         known = held.known()

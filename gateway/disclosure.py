@@ -79,6 +79,17 @@ class LoggedRefusal:
     entry: LoggedEntry
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """By what records are read for an inquiry, and on which policy the answer stands."""
+
+    resource: Resource
+    permit: Permit
+    planner: Planner
+    covering: tuple[Instrument, ...]
+    policy: Policy
+
+
 Answer = Disclosure | LoggedReceipt | LoggedRefusal
 
 
@@ -233,9 +244,10 @@ class Custodian:
         covering = self._covering(inquiry, permit)
         planner = _planner(bundle, resource.name, self._dialect)
         policy = self._stands_on(inquiry, permit.rules, permit.notices)
+        reading = _Reading(resource, permit, planner, covering, policy)
         if isinstance(question, Search):
-            return self._search(inquiry, question, resource, permit, planner, covering, policy)
-        return self._lookup(inquiry, question, resource, permit, planner, covering, policy)
+            return self._search(inquiry, question, reading)
+        return self._lookup(inquiry, question, reading)
 
     def _refuse_stopped(self, agency: str) -> None:
         stop = self._policy.stops.get(agency)
@@ -270,46 +282,30 @@ class Custodian:
         write = specify if isinstance(inquiry.question, Specify) else rendering.describe
         return Found(write(decided, inquiry.question.purpose, policy), (), None, None, None)
 
-    def _search(
-        self,
-        inquiry: Inquiry,
-        search: Search,
-        resource: Resource,
-        permit: Permit,
-        planner: Planner,
-        covering: tuple[Instrument, ...],
-        policy: Policy,
-    ) -> Found:
+    def _search(self, inquiry: Inquiry, search: Search, reading: _Reading) -> Found:
+        resource, permit = reading.resource, reading.permit
         digest, client = inquiry.bundle.digest, inquiry.subject.client
         paging = Paging(self._cursors, client, digest, resource, permit.view, search)
-        plan = planner.search(permit.view, search, covering, paging.start())
+        plan = reading.planner.search(permit.view, search, reading.covering, paging.start())
         rows = self._records.query(plan)
         page = rows[: plan.limit]
         follows = len(rows) > plan.limit
         cursor = paging.after(page[-1]) if follows else None
-        renderer = Renderer(self._ids, resource, inquiry.subject.client, search.purpose)
-        body = renderer.search(Page(page, plan.fields, cursor), permit, policy)
+        renderer = Renderer(self._ids, resource, client, search.purpose)
+        body = renderer.search(Page(page, plan.fields, cursor), permit, reading.policy)
         return Found(body, page, permit, plan, resource)
 
-    def _lookup(
-        self,
-        inquiry: Inquiry,
-        lookup: Lookup,
-        resource: Resource,
-        permit: Permit,
-        planner: Planner,
-        covering: tuple[Instrument, ...],
-        policy: Policy,
-    ) -> Found:
+    def _lookup(self, inquiry: Inquiry, lookup: Lookup, reading: _Reading) -> Found:
+        resource, permit = reading.resource, reading.permit
         holder = Holder(inquiry.subject.client, lookup.purpose, resource.name)
         # An id that was made for nobody is looked up all the same, so that it takes the road of a hidden one.
         key = self._ids.reveal(lookup.id, holder) or 0
-        plan = planner.lookup(permit.view, key, covering)
+        plan = reading.planner.lookup(permit.view, key, reading.covering)
         rows = self._records.query(plan)
         if not rows:
             raise NotFound(Code.RECORD_NOT_FOUND, "It does not exist, or is not part of your view.")
         renderer = Renderer(self._ids, resource, inquiry.subject.client, lookup.purpose)
-        body = renderer.lookup(rows[0], plan.fields, permit, policy)
+        body = renderer.lookup(rows[0], plan.fields, permit, reading.policy)
         return Found(body, rows, permit, plan, resource)
 
     def _stands_on(self, inquiry: Inquiry, rules: tuple[str, ...], notices: tuple[str, ...]) -> Policy:

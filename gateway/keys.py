@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway import sandbox
 from gateway.canonical import canonical
+from gateway.durable import keep_names
 from gateway.errors import ConfigurationError
 
 K = TypeVar("K")
@@ -201,15 +202,16 @@ def thumbprint(key: PrivateKey) -> str:
     """Return the thumbprint of a key's public half (RFC 7638, RFC 8037)."""
     match key:
         case ed25519.Ed25519PrivateKey():
-            members = {"crv": "Ed25519", "kty": "OKP", "x": _base64url(key.public_key().public_bytes_raw())}
+            members = {"crv": "Ed25519", "kty": "OKP", "x": base64url(key.public_key().public_bytes_raw())}
         case elliptic:
             point = elliptic.public_key().public_numbers()
-            x, y = (_base64url(number.to_bytes(32, "big")) for number in (point.x, point.y))
+            x, y = (base64url(number.to_bytes(32, "big")) for number in (point.x, point.y))
             members = {"crv": "P-256", "kty": "EC", "x": x, "y": y}
-    return _base64url(hashlib.sha256(canonical({**members})).digest())
+    return base64url(hashlib.sha256(canonical({**members})).digest())
 
 
-def _base64url(content: bytes) -> str:
+def base64url(content: bytes) -> str:
+    """Write bytes as base64url without padding (RFC 7515, section 2)."""
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
 
 
@@ -273,16 +275,8 @@ def _write(path: Path, content: bytes) -> bool:
         return False
     finally:
         Path(passing).unlink()
-    _keep_names(path.parent)
+    keep_names(path.parent)
     return True
-
-
-def _keep_names(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path) -> bytes:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from gateway.domains import Scalar
 from gateway.errors import Code, Malformed
-from gateway.keys import Ring
+from gateway.keys import Ring, base64url
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Ids:
     def pseudonym(self, value: str, holder: Holder) -> str:
         """Return the pseudonym of a text for a holder: equal for equal texts, 43 characters."""
         bound = b"".join(len(part).to_bytes(4, "big") + part for part in (*holder.associated(), value.encode()))
-        return _text(hmac.digest(self._pseudonyms, bound, hashlib.sha256))
+        return base64url(hmac.digest(self._pseudonyms, bound, hashlib.sha256))
 
     def reveal(self, identifier: str, holder: Holder) -> int | None:
         """Return the key, or None for whatever was not made for this holder."""
@@ -117,18 +117,14 @@ def _untagged(value: object) -> Scalar | None:
             return None
 
 
-def _text(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
-
-
 def _decoded(text: str) -> bytes:
-    """Undo `_text` for what it can have written, and nothing else; raise ValueError."""
+    """Undo `base64url` for what it can have written, and nothing else; raise ValueError."""
     try:
         content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("not base64url") from None
-    if _text(content) != text:
-        raise ValueError("not written by `_text`")
+    if base64url(content) != text:
+        raise ValueError("not written by `base64url`")
     return content
 
 
@@ -156,4 +152,4 @@ class _Sealer:
 
     def _seal(self, number: int, plain: bytes, associated: list[bytes]) -> str:
         name = number.to_bytes(1, "big")
-        return _text(name + self._ciphers[number].encrypt(plain, [name, *associated]))
+        return base64url(name + self._ciphers[number].encrypt(plain, [name, *associated]))

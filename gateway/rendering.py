@@ -108,7 +108,7 @@ class Renderer:
         if row.pointer:
             pointer = view.pointers[row.pointer - 1]
             record["pointer"] = {"ask": pointer.ask, "rule": pointer.reason.rule}
-        defects = [path for path in row.defects if path.split(".")[0] in record or path in record]
+        defects = [path for path in row.defects if path.split(".")[0] in record]
         if defects:
             record["source_defects"] = defects
         return record
@@ -148,8 +148,7 @@ def _layout_of(keys: tuple[str, ...], fields: tuple[str, ...]) -> tuple[tuple[st
 
 
 @lru_cache(maxsize=512)
-def _view_json(resource_name: str, paths: tuple[str, ...], view: View) -> bytes:
-    del resource_name  # part of the cache's key
+def _view_json(paths: tuple[str, ...], view: View) -> bytes:
     ordered = [path for path in paths if path in view.cells]
     return _ENCODER.encode(
         {
@@ -179,7 +178,7 @@ def _varying(view: View, path: str) -> list[dict[str, str]]:
 
 
 def _view(resource: Resource, view: View) -> msgspec.Raw:
-    return msgspec.Raw(_view_json(resource.name, tuple(path for path, _ in resource.paths()), view))
+    return msgspec.Raw(_view_json(tuple(path for path, _ in resource.paths()), view))
 
 
 def _reason(reason: Reason) -> dict[str, str]:

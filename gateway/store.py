@@ -157,14 +157,14 @@ class Store:
         self.engine.dispose()
         self._autocommit.dispose()
 
-    def create(self, origin: str, frontier: bytes) -> None:
+    def create(self, origin: str) -> None:
         """Make the tables of a new store; an existing one is left as it is."""
         metadata.create_all(self.engine)
         with self.transaction() as connection:
             if connection.scalar(sa.select(sa.func.count()).select_from(schema_version)):
                 return
             connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
-            connection.execute(tree_head.insert().values(only=1, origin=origin, size=0, frontier=frontier))
+            connection.execute(tree_head.insert().values(only=1, origin=origin, size=0, frontier=b""))
 
     def check(self) -> None:
         """Refuse a store of another version, and one that may lose what it has acknowledged."""

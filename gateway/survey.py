@@ -44,7 +44,8 @@ class Survey:
 
     def count(self, resource: Resource, view: View, instruments: tuple[Instrument, ...]) -> tuple[int, int]:
         """Return how many records and persons a view holds."""
-        return self._records.count(self._planner(resource).count(view, instruments))
+        records, persons = self._records.row(self._planner(resource).count(view, instruments))
+        return records, persons
 
     def difference(
         self, resource: Resource, old: View | None, new: View | None, instruments: tuple[Instrument, ...]

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -27,6 +28,14 @@ def configure() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+def place(error: BaseException) -> str:
+    """Return where an error was raised: of one that nobody expected, what can be said beside its type."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class RequestLine:
     """What is said of a request: the route's pattern and not its path, codes and not texts."""
@@ -45,52 +54,25 @@ class Telemetry:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "gateway_requests",
-            "Requests by route, status and code",
-            ["route", "status", "code"],
-            registry=self._registry,
-        )
+        counter = partial(Counter, registry=self._registry)
+        gauge = partial(Gauge, registry=self._registry, multiprocess_mode="max")
+        self._requests = counter("gateway_requests", "Requests by route, status and code", ["route", "status", "code"])
         self._seconds = Histogram("gateway_request_seconds", "Seconds to an answer", ["route"], registry=self._registry)
-        self._defects = Counter(
-            "gateway_source_defects",
-            "Values outside their domain, by field",
-            ["field"],
-            registry=self._registry,
-        )
-        self._policy = Gauge(
+        self._defects = counter("gateway_source_defects", "Values outside their domain, by field", ["field"])
+        self._policy = gauge(
             "gateway_policy_refused",
             "1 while a statement or its bundle is refused and the last good policy stays in force",
-            multiprocess_mode="max",
-            registry=self._registry,
         )
-
-        self._log = Gauge(
+        self._log = gauge(
             "gateway_log_refused",
             "1 while the log can't be published, or the store and what was given out of it disagree",
-            multiprocess_mode="max",
-            registry=self._registry,
         )
-        self._unfit = Gauge(
-            "gateway_resources_unfit",
-            "Resources that do not fit the arrest database, and are refused",
-            multiprocess_mode="max",
-            registry=self._registry,
+        self._unfit = gauge("gateway_resources_unfit", "Resources that do not fit the arrest database, and are refused")
+        self._alerts = counter("gateway_alerts", "Alerts by kind", ["kind"])
+        self._repeated = counter(
+            "gateway_alerts_suppressed", "Alerts that repeated one of the last minutes, and were only counted", ["kind"]
         )
-
-        self._alerts = Counter("gateway_alerts", "Alerts by kind", ["kind"], registry=self._registry)
-        self._repeated = Counter(
-            "gateway_alerts_suppressed",
-            "Alerts that repeated one of the last minutes, and were only counted",
-            ["kind"],
-            registry=self._registry,
-        )
-        self._undelivered = Counter(
-            "gateway_alerts_undelivered",
-            "Alerts that the webhook did not get",
-            ["kind"],
-            registry=self._registry,
-        )
+        self._undelivered = counter("gateway_alerts_undelivered", "Alerts that the webhook did not get", ["kind"])
 
     def request(self, line: RequestLine) -> None:
         """Write the canonical line of a request, and count it."""
@@ -114,11 +96,7 @@ class Telemetry:
 
     def failure(self, error: BaseException) -> None:
         """Report an error that nobody expected, by its type and place; its text may hold what must not be said."""
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
-        structlog.get_logger().error("failure", type=type(error).__name__, place=place)
+        structlog.get_logger().error("failure", type=type(error).__name__, place=place(error))
 
     def policy_refused(self, why: str) -> None:
         """Report that a statement, or the bundle that it activates, can't be accepted."""

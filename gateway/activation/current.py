@@ -6,7 +6,7 @@ from datetime import datetime
 
 from gateway.activation.approvers import Approvers
 from gateway.activation.history import Turn
-from gateway.activation.register import Register
+from gateway.activation.register import NOTHING, Register
 from gateway.activation.statement import Activate, Statement, StatementError
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.policy.bundle import Bundle
@@ -14,11 +14,6 @@ from gateway.strict_yaml import FileError
 
 # Seconds after which all statements are read again, also when nothing new is to be seen.
 THOROUGH = 10
-
-NOTHING = (
-    "no policy is in force: propose one, have two approvers sign it, and activate it ('gateway policy propose', "
-    "'gateway policy activate')"
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,13 @@ from gateway.activation.statement import (
     StatementError,
     action_of,
     digest,
-    is_reason,
+    is_line,
     parse,
 )
 from gateway.audit.entry import Entry
 from gateway.audit.log import Log
 from gateway.canonical import Json
+from gateway.errors import ConfigurationError
 from gateway.policy.archive import Files, pack, unpack
 from gateway.policy.bundle import CATALOGUE, Bundle
 from gateway.policy.check import checked
@@ -36,7 +37,10 @@ from gateway.store import Store
 _AHEAD = timedelta(minutes=5)
 # An entry names so many changed files, and counts the rest: a leaf must stay small.
 MAX_TOLD = 50
-
+NOTHING = (
+    "no policy is in force: propose one, have two approvers sign it, and activate it ('gateway policy propose', "
+    "'gateway policy activate')"
+)
 
 Newest = tuple[int, int, bytes, str] | None
 
@@ -80,9 +84,16 @@ class Register:
             raise StatementError(f"the bundle {name} was changed in the store")
         return bundle
 
+    def in_force(self, moment: datetime) -> Bundle:
+        """Read the bundle in force at a moment; raise ConfigurationError where there is none."""
+        turns = self.history().turns(moment)
+        if not turns:
+            raise ConfigurationError(NOTHING)
+        return self.bundle(turns[-1].bundle)
+
     def propose(self, deed: Deed, because: str) -> Statement:
         """Make the next statement, to be signed; raise StatementError where it is not possible."""
-        if not is_reason(because):
+        if not is_line(because, MAX_BECAUSE):
             raise StatementError(f"the reason must be one line of at most {MAX_BECAUSE} characters")
         history = self.history()
         made = self._clock().astimezone(UTC).replace(microsecond=0)

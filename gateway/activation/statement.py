@@ -129,9 +129,9 @@ class Statement:
                 return True
 
 
-def is_reason(text: str) -> bool:
-    """Whether a text can stand in a statement as its reason: one line, which is not empty."""
-    return bool(text.strip()) and len(text) <= MAX_BECAUSE and text.isprintable()
+def is_line(text: str, most: int) -> bool:
+    """Whether a text is one line of at most so many characters, which is not empty."""
+    return bool(text.strip()) and len(text) <= most and text.isprintable()
 
 
 def digest(content: bytes) -> str:
@@ -212,7 +212,7 @@ def _statement(read: dict[str, Any]) -> Statement:
         raise ValueError
     if previous is not None:
         _matched(_PREVIOUS, previous)
-    if not is_reason(because):
+    if not is_line(because, MAX_BECAUSE):
         raise ValueError
     made = datetime.fromisoformat(_matched(_MADE, read["made"]))
     return Statement(_matched(_LOG, read["log"]), sequence, previous, made, because, _deed(read))

@@ -3,14 +3,13 @@
 A promise is a compact JWS (RFC 7515) with Ed25519 (RFC 9864). Without an entry for it, it is evidence against the log.
 """
 
-import base64
 from dataclasses import dataclass
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.canonical import canonical
-from gateway.keys import Ring, thumbprint
+from gateway.keys import Ring, base64url, thumbprint
 
 TYPE = "log-promise+jwt"
 
@@ -32,7 +31,7 @@ class Promises:
         self._origin = origin
         self._key = keys.keys[keys.newest]
         header = {"alg": "Ed25519", "kid": thumbprint(self._key), "typ": TYPE}
-        self._header = _encoded(canonical(header))
+        self._header = base64url(canonical(header))
 
     def sign(self, promised: Promised) -> str:
         """Return the signed promise."""
@@ -45,9 +44,5 @@ class Promises:
                 "by": promised.by,
             }
         )
-        signed = self._header + b"." + _encoded(payload)
-        return (signed + b"." + _encoded(self._key.sign(signed))).decode("ascii")
-
-
-def _encoded(content: bytes) -> bytes:
-    return base64.urlsafe_b64encode(content).rstrip(b"=")
+        signed = f"{self._header}.{base64url(payload)}"
+        return f"{signed}.{base64url(self._key.sign(signed.encode()))}"

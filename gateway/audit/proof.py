@@ -1,4 +1,4 @@
-"""Proofs after RFC 6962, sections 2.1.1 and 2.1.2, read from tiles; receipts after C2SP tlog-proof."""
+"""Proofs after RFC 6962, section 2.1.1, read from tiles; receipts after C2SP tlog-proof."""
 
 import base64
 from functools import lru_cache
@@ -38,13 +38,6 @@ class Tree:
             raise ValueError(f"a tree of {size} leaves has no leaf {index}")
         return self._path(index, 0, size)
 
-    def consistency(self, old: int, new: int) -> list[bytes]:
-        """Prove that the tree of `new` leaves continues that of `old`: PROOF(old, D[new]), empty where old is."""
-        self._holds(new)
-        if not 0 <= old <= new:
-            raise ValueError(f"a tree of {new} leaves does not continue one of {old}")
-        return self._subproof(old, 0, new, known=True) if old else []
-
     def _holds(self, size: int) -> None:
         if not 0 <= size <= self.size:
             raise ValueError(f"of {size} leaves, {self.size} are public")
@@ -56,15 +49,6 @@ class Tree:
         if index < middle:
             return [*self._path(index, begin, middle), self._hash(middle, end)]
         return [*self._path(index, middle, end), self._hash(begin, middle)]
-
-    def _subproof(self, old: int, begin: int, end: int, *, known: bool) -> list[bytes]:
-        """SUBPROOF(m, D[n], b) of section 2.1.2; `known` is its b."""
-        if old == end:
-            return [] if known else [self._hash(begin, end)]
-        middle = begin + _split(end - begin)
-        if old <= middle:
-            return [*self._subproof(old, begin, middle, known=known), self._hash(middle, end)]
-        return [*self._subproof(old, middle, end, known=False), self._hash(begin, middle)]
 
     def _hash(self, begin: int, end: int) -> bytes:
         """MTH(D[begin:end]), where the range is one that the tree's recursive definition comes to."""

@@ -17,6 +17,7 @@ from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.merkle import HASH
 from gateway.audit.proof import Tree
 from gateway.audit.tiles import HEIGHT, Disagreement, Tile
+from gateway.durable import keep_names
 
 CHECKPOINT = "checkpoint"
 TILES = "tile"
@@ -155,22 +156,13 @@ class PublicPart:
             os.fsync(file.fileno())
         self._make(target.parent)
         new.replace(target)
-        _sync(target.parent)
+        keep_names(target.parent)
 
     def _make(self, directory: Path) -> None:
         if not directory.is_dir():
             self._make(directory.parent)
             directory.mkdir(exist_ok=True)
-            _sync(directory.parent)
-
-
-def _sync(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            keep_names(directory.parent)
 
 
 def read(note: str) -> Checkpoint:

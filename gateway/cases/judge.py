@@ -9,7 +9,7 @@ from gateway.cases.reading import reading
 from gateway.cases.record import NamedRecord
 from gateway.cases.verdict import ROW, Difference, Mismatch, Verdict, about_decision, about_row, compare
 from gateway.policy.bundle import Bundle
-from gateway.policy.compose import Deny, Permit
+from gateway.policy.compose import Deny, Occasion, Permit, certified, concerned
 from gateway.policy.days import on_day
 from gateway.policy.decide import applicable, decide, local_day
 from gateway.policy.document import Rule
@@ -33,20 +33,13 @@ def judge(case: Case, bundle: Bundle) -> Verdict:
             return Verdict(case, tuple(_judge_act(case, case.outcome, decision)))
 
 
-def concerned(case: Case, bundle: Bundle) -> tuple[Rule, ...]:
+def taking_part(case: Case, bundle: Bundle) -> tuple[Rule, ...]:
     """Return the rules that take part in a case's decision."""
     day = local_day(case.request(bundle.catalogue), bundle)
     documents = applicable(bundle.live(day, case.proposed), case.subject.attributes())
-    certified = case.subject.agreement.certified(case.purpose, day)
-    return tuple(
-        rule
-        for document in documents
-        for rule in document.rules
-        if rule.action is case.action
-        and rule.resource == case.resource.name
-        and (rule.purposes is None or case.purpose in rule.purposes)
-        and rule.certification in ("", *certified)
-    )
+    texts = case.subject.agreement.certified(case.purpose, day)
+    occasion = Occasion(case.action, case.resource.name, case.purpose, texts, day)
+    return tuple(rule for rule in concerned(documents, occasion) if certified(rule, occasion))
 
 
 def matches(rule: Rule, record: NamedRecord, case: Case, bundle: Bundle) -> bool:

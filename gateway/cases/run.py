@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.cases.document import Case, Suite, read_suite
-from gateway.cases.judge import concerned, judge, matches
+from gateway.cases.judge import judge, matches, taking_part
 from gateway.cases.verdict import Verdict
 from gateway.errors import ConfigurationError
 from gateway.policy.archive import Files
@@ -84,9 +84,9 @@ def run(files: Files, names: Iterable[str] = ()) -> Report:
 
 
 def _coverage(suite: Suite, bundle: Bundle) -> Iterator[Coverage]:
-    taking_part = [(case, concerned(case, bundle)) for case in suite.cases]
+    partaking = [(case, taking_part(case, bundle)) for case in suite.cases]
     for rule in bundle.documents[suite.document].rules:
-        seen = {truth for case, rules in taking_part for truth in _seen(rule, case, rules, bundle)}
+        seen = {truth for case, rules in partaking for truth in _seen(rule, case, rules, bundle)}
         yield Coverage(rule, True in seen, False in seen)
 
 

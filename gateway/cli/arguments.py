@@ -2,7 +2,7 @@
 
 import click
 
-from gateway.activation.statement import MAX_BECAUSE
+from gateway.activation.statement import MAX_BECAUSE, is_line
 from gateway.domains import KEYS
 
 
@@ -18,7 +18,7 @@ class Line(click.ParamType[str]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Take a line as it stands."""
         text = str(value)
-        if not text.strip() or len(text) > self._most or not text.isprintable():
+        if not is_line(text, self._most):
             self.fail(f"{self._what} is one line of at most {self._most} characters", param, ctx)
         return text
 

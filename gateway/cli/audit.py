@@ -27,7 +27,6 @@ def declare_loss(because: str, by: str) -> None:
     the machine whose public checkpoint covers the most leaves, over the newest copy of the store that is left.
     """
     with composition.open_log(configuration.read()) as opened:
-        opened.store.check()
         declared = loss.declare(opened.store, opened.log, opened.public, because, by, composition.now())
     click.echo(f"Declared: the entries of leaves {declared.first} to {declared.last} are lost; their hashes stay.")
 

@@ -9,13 +9,11 @@ import click
 
 from gateway import app as composition
 from gateway import settings as configuration
-from gateway.activation.current import NOTHING
 from gateway.activation.register import Register
-from gateway.catalogue import Catalogue
 from gateway.cli.officer import by_officer
-from gateway.errors import ConfigurationError
+from gateway.cli.output import plain
 from gateway.review.reviewing import Item, Queue, Review, overdue
-from gateway.review.standing import Said
+from gateway.review.standing import ANSWER, ASK, Said
 from gateway.review.week import Week
 
 # Entries that stand under an item in the table; --json gives all of them.
@@ -77,17 +75,10 @@ def sign(name: str, by: str) -> None:
 @contextmanager
 def _opened() -> Iterator[Review]:
     with composition.open_log(configuration.read()) as opened:
-        opened.store.check()
         register = Register(opened.store, opened.log, composition.now)
-        yield Review(opened.store, opened.log, opened.openings, _catalogue(register), composition.now)
-
-
-def _catalogue(register: Register) -> Catalogue:
-    """Return the catalogue of the policy in force: its classes and its city's days are what the rules go by."""
-    turns = register.history().turns(composition.now())
-    if not turns:
-        raise ConfigurationError(NOTHING)
-    return register.bundle(turns[-1].bundle).catalogue
+        # Its classes and its city's days are what the rules go by.
+        catalogue = register.in_force(composition.now()).catalogue
+        yield Review(opened.store, opened.log, opened.openings, catalogue, composition.now)
 
 
 def written(queue: Queue) -> dict[str, Any]:
@@ -133,11 +124,11 @@ def told(queue: Queue) -> str:
         lines.append(f"   entries {shown}{more}")
         lines.extend(_said(said) for said in queue.standing.of(item.id))
     # Search terms are the clients' own text: none may steer the auditor's terminal.
-    return "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
+    return "\n".join(map(plain, lines))
 
 
 def _said(said: Said) -> str:
     return f"   {said.time[:10]} {said.by} {_VERBS[said.action]}: {said.text}"
 
 
-_VERBS = {"audit-review-ask": "asks", "audit-review-answer": "answers"}
+_VERBS = {ASK: "asks", ANSWER: "answers"}

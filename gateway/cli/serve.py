@@ -15,7 +15,7 @@ from gunicorn.arbiter import Arbiter
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway import telemetry
-from gateway.activation.current import NOTHING
+from gateway.activation.register import NOTHING
 from gateway.errors import ConfigurationError
 from gateway.settings import PREFIX, Settings
 from gateway.strict_yaml import FileError

@@ -97,7 +97,7 @@ def wipe(store: Store) -> bool:
     SQLite overwrote the freed parts of its pages (secure_delete); the write-ahead log is emptied here, unless someone
     is reading from it. PostgreSQL's VACUUM lets the dead rows' places be used again; it does not overwrite them.
     """
-    with store.reading() as connection:
+    with store.statement() as connection:
         if store.sqlite:
             return bool(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0] == 0)
         connection.exec_driver_sql("VACUUM opening, budget_mark")

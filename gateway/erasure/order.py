@@ -14,6 +14,7 @@ import msgspec
 import rfc8785
 
 from gateway.activation.approvers import Approvers
+from gateway.activation.statement import is_line
 from gateway.audit.entry import new_id
 from gateway.domains import key_of
 from gateway.errors import ConfigurationError
@@ -123,7 +124,7 @@ def verify(
 
 
 def _is_reference(text: str) -> bool:
-    return bool(text.strip()) and len(text) <= _MAX_REFERENCE and text.isprintable()
+    return is_line(text, _MAX_REFERENCE)
 
 
 def _matched(form: re.Pattern[str], text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from gateway.activation.register import Register
+from gateway.activation.statement import is_line
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.log import Log
 from gateway.audit.openings import Openings
@@ -28,7 +29,7 @@ class Reason:
 
     def __post_init__(self) -> None:
         """Refuse what is no reason; raise ConfigurationError."""
-        if not _is_line(self.text, MOST_REASON):
+        if not is_line(self.text, MOST_REASON):
             raise ConfigurationError(
                 f"the reason (--because) must be one line of at most {MOST_REASON} characters, and not empty"
             )
@@ -47,7 +48,7 @@ class Inspector:
 
     def __post_init__(self) -> None:
         """Refuse an officer without a name; raise ConfigurationError."""
-        if not _is_line(self.officer, MOST_NAME):
+        if not is_line(self.officer, MOST_NAME):
             raise ConfigurationError(f"the officer's name (--by) must be one line of at most {MOST_NAME} characters")
 
     def write_down(self, action: str, facts: dict[str, Json], *openings: Opening) -> None:
@@ -57,10 +58,7 @@ class Inspector:
 
     def bundle_in_force(self) -> Bundle:
         """Return the bundle that is in force now; raise ConfigurationError where there is none."""
-        turns = self.register.history().turns(self.clock())
-        if not turns:
-            raise ConfigurationError("no policy is in force")
-        return self.register.bundle(turns[-1].bundle)
+        return self.register.in_force(self.clock())
 
 
 def decoded(leaf: bytes | None, which: str) -> dict[str, Any]:
@@ -71,7 +69,3 @@ def decoded(leaf: bytes | None, which: str) -> dict[str, Any]:
         return msgspec.json.decode(leaf, type=dict[str, Any])
     except msgspec.DecodeError:
         raise ConfigurationError(f"the entry {which} was damaged: run 'gateway audit verify'") from None
-
-
-def _is_line(text: str, most: int) -> bool:
-    return bool(text.strip()) and len(text) <= most and text.isprintable()

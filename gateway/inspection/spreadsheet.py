@@ -1,7 +1,7 @@
 """CSV that a spreadsheet program can open without running what stands in it."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from io import StringIO
 
 # By these a cell begins that spreadsheet programs take for a formula.
@@ -13,10 +13,13 @@ def neutral(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
-def written(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write rows as CSV (RFC 4180); None is an empty cell."""
+def line(cells: Iterable[object]) -> str:
+    """Write one line of CSV (RFC 4180); None is an empty cell."""
     text = StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(head)
-    writer.writerows([neutral("" if cell is None else str(cell)) for cell in row] for row in rows)
+    csv.writer(text, lineterminator="\r\n").writerow(neutral("" if cell is None else str(cell)) for cell in cells)
     return text.getvalue()
+
+
+def written(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Write a table as CSV."""
+    return "".join(map(line, (head, *rows)))

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from gateway.catalogue import Resource
-from gateway.domains import Domain, Kind
-from gateway.plan.judging import Judged, judge, number
+from gateway.domains import DAYS, Domain, Kind
+from gateway.plan.judging import Judged, judge
 from gateway.plan.masking import masked
 from gateway.policy.masks import Form
 from gateway.policy.sql import Bindings, Compiler
-from gateway.policy.tables import Bool, Dialect, Guarded, ResourceSource, Value, resource_source
+from gateway.policy.tables import Bool, Dialect, Guarded, ResourceSource, Value, literal, resource_source
 from gateway.policy.view import Cell, Standing, View
 
 
@@ -80,8 +80,8 @@ class Cells:
     def pointer(self) -> Value:
         """Number the pointer that stands for a row, from 1; 0 where the row is opened."""
         pointers = enumerate(self.view.pointers, 1)
-        numbered = [(self.judged.is_true(each.rows), number(n)) for n, each in pointers]
-        return sa.case((self.judged.is_true(self.view.opened), number(0)), *numbered)
+        numbered = [(self.judged.is_true(each.rows), literal(n)) for n, each in pointers]
+        return sa.case((self.judged.is_true(self.view.opened), literal(0)), *numbered)
 
     def state(self, path: str) -> Value:
         """Number the step that decides a cell."""
@@ -90,7 +90,7 @@ class Cells:
     def value(self, path: str) -> Value:
         """Write what is shown and compared of a path."""
         cell, guarded = self.view.cells[path], self.source.guarded(path)
-        value = guarded.value() if cell.mask is None else self._masked(cell, guarded)
+        value = self._masked(cell, guarded)
         if path not in self.view.varying:
             return value
         if cell.mask is not None and cell.mask.field:
@@ -114,11 +114,7 @@ class Cells:
         """Write the value of a field of related rows, and whether it is a defect; `state` is that of the record."""
         cell = self.view.cells[path]
         shown = self._told(guarded.value(), guarded.domain.kind)
-        form = (
-            shown
-            if cell.mask is None
-            else self._told(self._masked(cell, guarded), shown_domain(self.resource, self.view, path).kind)
-        )
+        form = self._told(self._masked(cell, guarded), shown_domain(self.resource, self.view, path).kind)
         defect = guarded.defect()
         sound: Value = sa.false() if defect is None else defect
         if state is None:
@@ -128,7 +124,7 @@ class Cells:
     def compared_related(self, path: str, guarded: Guarded, state: Value | None) -> Value:
         """Write what is compared of a field of related rows; `state` is that of the record."""
         cell = self.view.cells[path]
-        value = guarded.value() if cell.mask is None else self._masked(cell, guarded)
+        value = self._masked(cell, guarded)
         return value if state is None else _where(state, cell, value)
 
     def _mixed(self, cell: Cell, state: Value, shown: Value, form: Value) -> Value:
@@ -162,7 +158,7 @@ class Cells:
 
 def text_of(column: Value, kind: Kind, dialect: Dialect) -> Value:
     """Read dates and times as text: the driver can't represent all that a column holds, and text can't fail."""
-    if dialect is Dialect.POSTGRESQL and kind in (Kind.DATE, Kind.TIMESTAMP):
+    if dialect is Dialect.POSTGRESQL and kind in DAYS:
         return sa.cast(column, sa.Text)
     return column
 
@@ -170,7 +166,7 @@ def text_of(column: Value, kind: Kind, dialect: Dialect) -> Value:
 def _by_standing(state: Value, cell: Cell, values: Mapping[Standing, Value]) -> Value:
     """Choose by how the cell stands; where it is withheld, nothing."""
     standings = enumerate(step.outcome.standing for step in cell.steps)
-    return sa.case(*((state == number(n), values[standing]) for n, standing in standings if standing in values))
+    return sa.case(*((state == literal(n), values[standing]) for n, standing in standings if standing in values))
 
 
 def seen_in(state: Value, cell: Cell) -> Bool:
@@ -187,4 +183,4 @@ def _in(state: Value, numbers: Iterable[int], value: Value) -> Value:
 
 
 def _is_one_of(state: Value, numbers: Iterable[int]) -> Bool:
-    return state.in_([number(n) for n in sorted(numbers)])
+    return state.in_([literal(n) for n in sorted(numbers)])

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from gateway.catalogue import Resource
 from gateway.plan.cells import rows_of
 from gateway.policy.sql import Bindings, Compiler
-from gateway.policy.tables import Bool, Dialect, Value, resource_source
+from gateway.policy.tables import Bool, Dialect, Value, literal, resource_source
 from gateway.policy.view import View
 
 
@@ -40,7 +40,7 @@ def select(
     both = (
         sa.select(source.person.label("person"), held[0].label("was"), held[1].label("is"))
         .select_from(source.joined)
-        .offset(sa.literal_column("0"))
+        .offset(literal(0))
         .subquery("held")
     )
     each = (

@@ -13,7 +13,7 @@ from gateway.catalogue import Resource
 from gateway.plan.cells import Cells, label, seen_in, shown_domain
 from gateway.plan.comparison import compare
 from gateway.plan.shape import Joined, Negated, Shape, Some, Test, related_paths
-from gateway.policy.tables import Bool, Source, Value, related_source
+from gateway.policy.tables import Bool, Source, Value, literal, related_source
 
 _Column = Callable[[str], Value]
 
@@ -79,18 +79,17 @@ class Filtering:
             guarded = source.guarded(path.rpartition(".")[2])
             return self.cells.compared_related(path, guarded, self._state(path))
 
-        return self._select(source).offset(_number(0)), column
+        return self._select(source).offset(literal(0)), column
 
     def _select(self, source: Source) -> sa.Select[int]:
-        one = sa.literal_column("1", sa.Integer)
-        rows = sa.select(one).select_from(source.joined).where(source.key == self.visible.c["_key"])
+        rows = sa.select(literal(1)).select_from(source.joined).where(source.key == self.visible.c["_key"])
         return rows.correlate(self.visible)
 
     def _known(self, name: str) -> list[Bool]:
         """Write where a record shows its related rows: some field of them, and not more rows than it can."""
         relation = self.resource.relations[name]
         source = related_source(relation, f"{name}_counted", self.cells.dialect)
-        beyond = self._select(source).limit(_number(1)).offset(_number(relation.at_most))
+        beyond = self._select(source).limit(literal(1)).offset(literal(relation.at_most))
         return [~beyond.exists(), *self._shown(name)]
 
     def _shown(self, name: str) -> list[Bool]:
@@ -104,7 +103,3 @@ class Filtering:
     def _state(self, path: str) -> Value | None:
         """Return the column that says how a related field stands in the record, where that depends on the record."""
         return self.visible.c[f"_state_{label(path)}"] if path in self.cells.view.varying else None
-
-
-def _number(value: int) -> Value:
-    return sa.literal_column(str(value))

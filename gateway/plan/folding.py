@@ -10,7 +10,7 @@ import unicodedata
 import sqlalchemy as sa
 
 from gateway.policy.sql import prefix_range
-from gateway.policy.tables import Dialect, Value
+from gateway.policy.tables import Dialect, Value, literal
 
 # The function of the same meaning that a connection to SQLite has; it takes the bytes of a text.
 FUNCTION = "folded"
@@ -45,9 +45,9 @@ def folded(column: Value, dialect: Dialect) -> Value:
     plain = sa.collate(column, "C")
     apart = sa.func.normalize(plain, sa.literal_column("NFD"))
     # What has no letter to stand for it goes.
-    text = sa.func.translate(apart, _text("".join(_ONE_FOR_ONE) + _MARKS), _text("".join(_ONE_FOR_ONE.values())))
+    text = sa.func.translate(apart, literal("".join(_ONE_FOR_ONE) + _MARKS), literal("".join(_ONE_FOR_ONE.values())))
     for joined, parts in _JOINED.items():
-        text = sa.func.replace(text, _text(joined), _text(parts))
+        text = sa.func.replace(text, literal(joined), literal(parts))
     # Most names are ASCII, which is folded in a fraction of the time.
     ascii_alone = sa.func.octet_length(plain) == sa.func.char_length(plain)
     return sa.case((ascii_alone, sa.func.lower(plain)), else_=text)
@@ -78,7 +78,3 @@ def ranges(folded_prefix: str) -> tuple[tuple[str, str], ...]:
 
 def _cases(letter: str) -> tuple[str, str]:
     return (letter, letter.upper()) if letter.isascii() else (letter, letter)
-
-
-def _text(value: str) -> Value:
-    return sa.literal_column(f"'{value}'")

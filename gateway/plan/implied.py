@@ -11,11 +11,9 @@ import sqlalchemy as sa
 from gateway.domains import Kind
 from gateway.plan.cells import Cells
 from gateway.plan.comparison import compare
-from gateway.plan.shape import Joined, Shape, Test
+from gateway.plan.shape import INDEXED, Joined, Shape, Test
 from gateway.policy.masks import Form
-from gateway.policy.tables import Bool, Dialect, Guarded, Value, parameter
-
-_PLAIN = ("eq", "in", "lt", "lte", "gt", "gte", "prefix", "starts")
+from gateway.policy.tables import Bool, Dialect, Guarded, Value, literal, parameter
 
 
 def implied(shape: Shape, cells: Cells) -> list[Bool]:
@@ -35,7 +33,7 @@ def implied(shape: Shape, cells: Cells) -> list[Bool]:
 def _of(test: Test, cells: Cells) -> Iterator[Bool]:
     cell, guarded = cells.view.cells[test.path], cells.source.guarded(test.path)
     if cell.mask is None:
-        if test.path in cells.view.varying and test.operator in _PLAIN:
+        if test.path in cells.view.varying and test.operator in INDEXED:
             yield compare(test, guarded.raw, guarded.domain.kind, cells.dialect)
         return
     if cell.mask.form is Form.YEAR:
@@ -55,6 +53,5 @@ def _year(test: Test, guarded: Guarded, dialect: Dialect) -> Iterator[Bool]:
 
 def _day(year: Value, rest: str, dialect: Dialect) -> Value:
     if dialect is Dialect.SQLITE:
-        return sa.func.printf(sa.literal_column(f"'%04d-{rest}'"), year)
-    parts: list[Value] = [sa.literal_column(str(int(part))) for part in rest.split("-")]
-    return sa.func.make_date(sa.cast(year, sa.Integer), *parts)
+        return sa.func.printf(literal(f"%04d-{rest}"), year)
+    return sa.func.make_date(sa.cast(year, sa.Integer), *(literal(int(part)) for part in rest.split("-")))

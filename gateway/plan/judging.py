@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from gateway.policy.condition import Condition
 from gateway.policy.sql import Compiler
-from gateway.policy.tables import Bool, Dialect, Value
+from gateway.policy.tables import Bool, Dialect, Value, literal
 from gateway.policy.view import Cell, Test, View
 
 # PostgreSQL selects at most 1664 columns.
@@ -72,7 +72,7 @@ def _once(
         columns, tables = [], []
         for start in range(0, len(values), _COLUMNS):
             some = [value.label(f"_{n}") for n, value in enumerate(values[start : start + _COLUMNS])]
-            lateral = sa.select(*some).correlate(*of).offset(sa.literal_column("0")).lateral(f"{name}_{start}")
+            lateral = sa.select(*some).correlate(*of).offset(literal(0)).lateral(f"{name}_{start}")
             joined = joined.join(lateral, sa.true())
             columns += list(lateral.c)
             tables.append(lateral)
@@ -80,8 +80,8 @@ def _once(
 
 
 def _state(steps: _Steps, conditions: Mapping[_Asked, Bool]) -> Value:
-    tests = [(_test(test, asked, conditions), number(n)) for n, (test, asked) in enumerate(steps)]
-    return sa.case(*tests, else_=number(len(steps))) if tests else number(0)
+    tests = [(_test(test, asked, conditions), literal(n)) for n, (test, asked) in enumerate(steps)]
+    return sa.case(*tests, else_=literal(len(steps))) if tests else literal(0)
 
 
 def _test(test: Test, asked: tuple[Condition, ...], conditions: Mapping[_Asked, Bool]) -> Bool:
@@ -96,8 +96,3 @@ def _test(test: Test, asked: tuple[Condition, ...], conditions: Mapping[_Asked, 
             return sa.true()
         case _:
             assert_never(test)
-
-
-def number(value: int) -> Value:
-    """Write a whole number of the gateway's own."""
-    return sa.literal_column(str(value))

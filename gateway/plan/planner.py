@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.access import Instrument, Search, SortKey
-from gateway.bounds import DEFAULT_PAGE, MAX_SORT
+from gateway.bounds import DEFAULT_PAGE
 from gateway.catalogue import Resource
 from gateway.domains import Kind, Scalar
 from gateway.errors import Code, Unplannable
@@ -111,8 +111,6 @@ class Planner:
         return {**statement.constants, **bind(statement.covered, instruments, self._dialect), **client}
 
     def _sort(self, view: View, sort: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
-        if len(sort) > MAX_SORT or len({key.field for key in sort}) != len(sort):
-            raise Unplannable(Code.MALFORMED, f"Sort by at most {MAX_SORT} different fields.")
         for key in sort:
             if scalar_domain(self._resource, view, key.field).kind is Kind.KEY:
                 raise Unplannable(Code.UNKNOWN_OPERATOR, "Opaque ids have no order.")

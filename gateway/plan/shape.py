@@ -22,6 +22,8 @@ _OPERATORS: dict[Kind, frozenset[str]] = {
     Kind.TIMESTAMP: frozenset({"eq", "ne", "in", "lt", "lte", "gt", "gte", "is_null"}),
     Kind.KEY: frozenset(),
 }
+# By these an index finds rows: they give bounds to a column's values.
+INDEXED = frozenset({"eq", "in", "lt", "lte", "gt", "gte", "prefix", "starts"})
 
 
 def operators(domain: Domain) -> frozenset[str]:

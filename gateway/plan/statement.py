@@ -29,6 +29,7 @@ from gateway.policy.tables import (
     Source,
     Value,
     joined_for,
+    literal,
     ordered,
     parameter,
     related_source,
@@ -164,13 +165,14 @@ class Writer:
         """Write the statement that a question asks for: its page of the view, with related rows."""
         bindings = Bindings({})
         found = self._found(asked, bindings)
-        cells = cells_of(self.resource, self.dialect, self.view, self._shown(asked), bindings, found)
+        shown = (*asked.paths, *_related_in(asked))
+        cells = cells_of(self.resource, self.dialect, self.view, shown, bindings, found)
         presence = tuple(sorted({path.rpartition(".")[0] for path in asked.paths} - {""}))
         rows = self._page(asked, cells, presence)
         columns = _Columns(
             rows, [rows.c["_key"], rows.c["_person"], *(rows.c[f"_has_{name}"] for name in presence)], self.dialect
         )
-        shown = tuple(self._cell(path, rows, columns) for path in asked.paths)
+        own = tuple(self._cell(path, rows, columns) for path in asked.paths)
         pointer = columns.add(rows.c["_pointer"]) if self.view.pointers else None
         related = tuple(self._related(name, names, rows, columns, cells) for name, names in asked.related)
         for path in asked.paths:
@@ -181,7 +183,7 @@ class Writer:
             constants=constants,
             covered=bindings.covered,
             presence=presence,
-            cells=shown,
+            cells=own,
             states=columns.states,
             pointer=pointer,
             related=related,
@@ -210,7 +212,7 @@ class Writer:
         return found.subquery("found")
 
     def _most(self, asked: Asked) -> Value:
-        return sa.bindparam("limit") if asked.most is None else sa.literal_column(str(asked.most))
+        return sa.bindparam("limit") if asked.most is None else literal(asked.most)
 
     def _visible(self, asked: Asked, bindings: Bindings) -> tuple[Cells, sa.Subquery]:
         """Select the view: its rows, and of its cells those that the question filters and sorts by."""
@@ -239,11 +241,6 @@ class Writer:
 
     def _states(self, paths: Iterable[str], cells: Cells) -> list[Value]:
         return [cells.state(path).label(f"_state_{label(path)}") for path in paths if path in self.view.varying]
-
-    def _shown(self, asked: Asked) -> Iterator[str]:
-        """Yield every path that the question shows."""
-        yield from asked.paths
-        yield from _related_in(asked)
 
     def _page(self, asked: Asked, cells: Cells, presence: tuple[str, ...]) -> sa.Subquery:
         """Select the cells of the rows that were found."""
@@ -294,7 +291,7 @@ class Writer:
             .where(related.key == page.c["_key"])
             .correlate(page)
             .order_by(*in_order)
-            .limit(sa.literal_column(str(relation.at_most + 1)))
+            .limit(literal(relation.at_most + 1))
             .subquery(f"{name}_bounded")
         )
         array: Value

@@ -64,14 +64,12 @@ class Conflict:
 
 def compose(applying: tuple[Document, ...], occasion: Occasion, bundle: Bundle) -> Permit | Deny:
     """Join the rules of the documents that apply; the same arguments give views that mean the same."""
-    concerned = [rule for document in applying for rule in document.rules if _concerns(rule, occasion)]
-    rules = [
-        _today(rule, occasion.day, bundle) for rule in concerned if rule.certification in ("", *occasion.certified)
-    ]
-    reasons = {rule.name: reason(rule, bundle) for rule in concerned}
+    about = concerned(applying, occasion)
+    rules = [_today(rule, occasion.day, bundle) for rule in about if certified(rule, occasion)]
+    reasons = {rule.name: reason(rule, bundle) for rule in about}
     obligations = [document.obligations for document in applying]
     reports = tuple(report for each in obligations for report in each.reports)
-    refused = _refused(concerned, rules, reasons)
+    refused = _refused(about, rules, reasons)
     if refused is not None:
         return Deny(*refused, reports)
     permits, denials = [r for r in rules if r.permits], [r for r in rules if not r.permits]
@@ -88,15 +86,32 @@ def compose(applying: tuple[Document, ...], occasion: Occasion, bundle: Bundle) 
     )
 
 
+def concerned(applying: tuple[Document, ...], occasion: Occasion) -> list[Rule]:
+    """Return the rules that speak of an occasion, whether or not what they ask to be certified is."""
+    return [
+        rule
+        for document in applying
+        for rule in document.rules
+        if rule.action is occasion.action
+        and rule.resource == occasion.resource
+        and (rule.purposes is None or occasion.purpose in rule.purposes)
+    ]
+
+
+def certified(rule: Rule, occasion: Occasion) -> bool:
+    """Whether the text that a rule asks for is certified, if it asks for one: only then does it take part."""
+    return rule.certification in ("", *occasion.certified)
+
+
 def _refused(
-    concerned: list[Rule], rules: list[Rule], reasons: dict[str, Reason]
+    about: list[Rule], rules: list[Rule], reasons: dict[str, Reason]
 ) -> tuple[Code, tuple[Reason, ...]] | None:
     """Say why nothing is given whatever the record; None where a view can be made."""
     total = [rule for rule in rules if rule.denies_rows and rule.rows == TRUE]
     if total:
         return Code.DENIED_BY_RULE, tuple(reasons[rule.name] for rule in total)
     if not any(rule.permits for rule in rules):
-        uncertified = tuple(reasons[rule.name] for rule in concerned if rule.permits)
+        uncertified = tuple(reasons[rule.name] for rule in about if rule.permits)
         return (Code.CERTIFICATION_MISSING, uncertified) if uncertified else (Code.NO_RULE, (DEFAULT,))
     conflict = conflict_among(rules)
     if conflict is not None:
@@ -145,11 +160,6 @@ def reason(rule: Rule, bundle: Bundle) -> Reason:
     """Say why a rule decides: its name, its basis, its own words."""
     authority = bundle.documents[rule.document].authority
     return Reason(rule.name, f"{authority.instrument} (confidence: {authority.confidence})", rule.because)
-
-
-def _concerns(rule: Rule, occasion: Occasion) -> bool:
-    for_purpose = rule.purposes is None or occasion.purpose in rule.purposes
-    return rule.action is occasion.action and rule.resource == occasion.resource and for_purpose
 
 
 def _today(rule: Rule, day: date, bundle: Bundle) -> Rule:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.policy.bundle import Bundle
-from gateway.policy.compose import Deny, Occasion, Permit, compose
+from gateway.policy.compose import Deny, Occasion, Permit, certified, compose, concerned
 from gateway.policy.days import on_day
 from gateway.policy.decide import applicable
 from gateway.policy.document import Document, Rule
@@ -82,7 +82,7 @@ def explain(
         code=decision.code.value if isinstance(decision, Deny) else "",
         record=record,
         documents=tuple(_applied(document, document in applying) for document in live),
-        rules=tuple(_fallen(rule, occasion, bundle, facts) for rule in _concerned(applying, occasion)),
+        rules=tuple(_fallen(rule, occasion, bundle, facts) for rule in concerned(applying, occasion)),
         fields=() if permit is None or record == "hidden" else tuple(_fields(permit.view, paths, facts)),
         reasons=tuple(f"{reason.rule}: {reason.because} [{reason.basis}]" for reason in reasons),
         obligations=() if permit is None else _obligations(permit),
@@ -108,22 +108,11 @@ def _applied(document: Document, applies: bool) -> Applied:  # noqa: FBT001 -- w
     )
 
 
-def _concerned(applying: tuple[Document, ...], occasion: Occasion) -> list[Rule]:
-    return [
-        rule
-        for document in applying
-        for rule in document.rules
-        if rule.action is occasion.action
-        and rule.resource == occasion.resource
-        and (rule.purposes is None or occasion.purpose in rule.purposes)
-    ]
-
-
 def _fallen(rule: Rule, occasion: Occasion, bundle: Bundle, facts: Facts | None) -> Fallen:
     effect = (
         "permit" if rule.permits else "deny rows" if rule.denies_rows else "deny fields" if rule.fields else "deny mask"
     )
-    if rule.certification not in ("", *occasion.certified):
+    if not certified(rule, occasion):
         effect += f" (not certified: {rule.certification})"
     if facts is None:
         return Fallen(rule.name, effect, "", rule.because)

@@ -55,44 +55,7 @@ def schema(catalogue: Catalogue, lists: Iterable[str]) -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Policy document for the catalogue {catalogue.name}",
         "description": "One policy with its rules. What no rule permits is denied.",
-        **_mapping(
-            DOCUMENT,
-            {
-                "policy": _text("The name of this policy. It is also the name of the file, without .yaml."),
-                "title": _text("What the policy does, in a few words."),
-                "status": _words("Whether this was ever law here.", _STATUS),
-                "authority": {
-                    "description": "What the policy stands on. It is told with every answer that the policy decides.",
-                    **_mapping(AUTHORITY, _AUTHORITY),
-                },
-                "effective": {
-                    "description": "On which days the policy counts, by the city's calendar.",
-                    **_mapping(EFFECTIVE, _EFFECTIVE),
-                },
-                "subjects": _condition(
-                    "To whom the policy applies. true: to every agency. Can ask: "
-                    f"{', '.join(f'subject.{name}' for name in SUBJECT_FIELDS)}, by ==, != and in."
-                ),
-                "rules": {
-                    "description": "The permits and denials. A denial always wins over a permit.",
-                    **_list({"$ref": "#/$defs/rule"}),
-                },
-                "replaces": {
-                    "description": "The names of policies that do not count, for anyone, while this one does.",
-                    **_list(_text("The name of another policy.")),
-                },
-                "obligations": {
-                    "description": "What goes with every permit of this policy.",
-                    **_list(
-                        {
-                            "minProperties": 1,
-                            "maxProperties": 1,
-                            **_mapping(OBLIGATION, _OBLIGATION),
-                        }
-                    ),
-                },
-            },
-        ),
+        **_mapping(DOCUMENT, _DOCUMENT),
         "$defs": {
             "rule": {
                 "type": "object",
@@ -191,6 +154,41 @@ _OBLIGATION = {
     },
     "notice": _text("A sentence that is told with every answer."),
     "report": _text("A word that marks the log's entries, so that they can be reported on."),
+}
+_DOCUMENT = {
+    "policy": _text("The name of this policy. It is also the name of the file, without .yaml."),
+    "title": _text("What the policy does, in a few words."),
+    "status": _words("Whether this was ever law here.", _STATUS),
+    "authority": {
+        "description": "What the policy stands on. It is told with every answer that the policy decides.",
+        **_mapping(AUTHORITY, _AUTHORITY),
+    },
+    "effective": {
+        "description": "On which days the policy counts, by the city's calendar.",
+        **_mapping(EFFECTIVE, _EFFECTIVE),
+    },
+    "subjects": _condition(
+        "To whom the policy applies. true: to every agency. Can ask: "
+        f"{', '.join(f'subject.{name}' for name in SUBJECT_FIELDS)}, by ==, != and in."
+    ),
+    "rules": {
+        "description": "The permits and denials. A denial always wins over a permit.",
+        **_list({"$ref": "#/$defs/rule"}),
+    },
+    "replaces": {
+        "description": "The names of policies that do not count, for anyone, while this one does.",
+        **_list(_text("The name of another policy.")),
+    },
+    "obligations": {
+        "description": "What goes with every permit of this policy.",
+        **_list(
+            {
+                "minProperties": 1,
+                "maxProperties": 1,
+                **_mapping(OBLIGATION, _OBLIGATION),
+            }
+        ),
+    },
 }
 _PERMIT = {
     "permit": _words("What is permitted.", _ACTION),

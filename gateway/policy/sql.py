@@ -51,6 +51,7 @@ from gateway.policy.tables import (
     is_none_of,
     is_one_of,
     is_statute,
+    literal,
     ordered,
     related_source,
 )
@@ -180,7 +181,7 @@ class Compiler:
 
     def _exists(self, related: Source, body: Bool) -> Bool:
         return (
-            sa.select(sa.literal_column("1"))
+            sa.select(literal(1))
             .select_from(related.joined)
             .where(related.key == self.source.base.key, body)
             .correlate(*self._outer())
@@ -225,8 +226,7 @@ class Compiler:
             raise TypeError("the day of the decision must be put in first")
         start, end = self._column(years.start), self._column(years.end)
         passed = self._day_number(end, years.zone) - self._day_number(start, years.zone)
-        full: Value = sa.literal_column(str(years.years * YEAR))
-        more: Value = sa.literal_column(str((years.years + 1) * YEAR))
+        full, more = literal(years.years * YEAR), literal((years.years + 1) * YEAR)
         tests = {
             Operator.GE: lambda: passed >= full,
             Operator.LT: lambda: passed < full,

@@ -5,6 +5,7 @@ Every read of a column is guarded so that such a value is null here, and so that
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -66,13 +67,12 @@ def encode(value: Scalar, dialect: Dialect) -> Parameter:
 def encode_many(values: Iterable[Scalar], dialect: Dialect) -> Parameter:
     """Turn values into one array parameter; SQLite reads it as JSON."""
     encoded = [encode(value, dialect) for value in values]
-    return encoded if dialect is Dialect.POSTGRESQL else _json(encoded)
+    return encoded if dialect is Dialect.POSTGRESQL else json.dumps(encoded)
 
 
-def _json(values: list[Any]) -> str:
-    import json  # noqa: PLC0415
-
-    return json.dumps(values)
+def literal(value: int | str) -> Value:
+    """Write a number or text of the gateway's own, or of the catalogue, into the statement."""
+    return sa.literal_column(str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'")
 
 
 def parameter(name: str, kind: Kind, dialect: Dialect) -> Value:
@@ -151,29 +151,29 @@ class Guarded:
 def is_statute(value: Value, dialect: Dialect) -> Bool:
     """Whether a text is a statute in one of its spellings, as `statutes.parse` reads them."""
     if dialect is Dialect.POSTGRESQL:
-        return sa.collate(value, "C").regexp_match(_text(READABLE))
-    digits, inner = _text("0123456789"), _text("0123456789.-")
+        return sa.collate(value, "C").regexp_match(literal(READABLE))
+    digits, inner = literal("0123456789"), literal("0123456789.-")
     after_title = sa.func.ltrim(value, digits)
     dotted = sa.func.ltrim(after_title, inner)
-    signs = sa.func.ltrim(sa.func.substr(after_title, _number(4)), inner)
-    short = sa.func.ltrim(sa.func.substr(value, _number(3)), inner)
+    signs = sa.func.ltrim(sa.func.substr(after_title, literal(4)), inner)
+    short = sa.func.ltrim(sa.func.substr(value, literal(3)), inner)
     return sa.or_(
         sa.and_(
-            value.op("GLOB")(_text("[0-9]*")),
+            value.op("GLOB")(literal("[0-9]*")),
             sa.or_(
-                sa.and_(after_title.op("GLOB")(_text(".[0-9]*")), _ends(value, dotted, "[0-9].", "[A-Z]*")),
-                sa.and_(after_title.op("GLOB")(_text(" § [0-9]*")), _ends(value, signs, "*[0-9]", " §§ [A-Z]*")),
+                sa.and_(after_title.op("GLOB")(literal(".[0-9]*")), _ends(value, dotted, "[0-9].", "[A-Z]*")),
+                sa.and_(after_title.op("GLOB")(literal(" § [0-9]*")), _ends(value, signs, "*[0-9]", " §§ [A-Z]*")),
             ),
         ),
-        sa.and_(value.op("GLOB")(_text("CC[0-9]*")), _ends(value, short, "*[0-9]", "[A-Z]*")),
+        sa.and_(value.op("GLOB")(literal("CC[0-9]*")), _ends(value, short, "*[0-9]", "[A-Z]*")),
     )
 
 
 def _ends(value: Value, rest: Value, before: str, subsection: str) -> Bool:
     """Whether a text ends after its section, in a digit, or goes on with a subsection; `before` is what parts them."""
-    last_two = sa.func.substr(value, sa.func.length(value) - sa.func.length(rest) - _number(1), _number(2))
-    whole = sa.and_(rest == _text(""), value.op("GLOB")(_text("*[0-9]")))
-    return sa.or_(whole, sa.and_(rest.op("GLOB")(_text(subsection)), last_two.op("GLOB")(_text(before))))
+    last_two = sa.func.substr(value, sa.func.length(value) - sa.func.length(rest) - literal(1), literal(2))
+    whole = sa.and_(rest == literal(""), value.op("GLOB")(literal("*[0-9]")))
+    return sa.or_(whole, sa.and_(rest.op("GLOB")(literal(subsection)), last_two.op("GLOB")(literal(before))))
 
 
 def day_number(column: Guarded, zone: ZoneInfo, dialect: Dialect) -> Value:
@@ -181,11 +181,11 @@ def day_number(column: Guarded, zone: ZoneInfo, dialect: Dialect) -> Value:
     timestamp = column.domain.kind is Kind.TIMESTAMP
     value = column.value()
     if dialect is Dialect.SQLITE:
-        local = sa.func.local_day(value, _text(zone.key)) if timestamp else value
-        return sa.cast(sa.func.replace(local, _text("-"), _text("")), sa.Integer)
-    local = sa.func.timezone(_text(zone.key), value) if timestamp else value
-    year, month, day = (sa.func.date_part(_text(part), local) for part in ("year", "month", "day"))
-    return year * _number(YEAR) + month * _number(100) + day
+        local = sa.func.local_day(value, literal(zone.key)) if timestamp else value
+        return sa.cast(sa.func.replace(local, literal("-"), literal("")), sa.Integer)
+    local = sa.func.timezone(literal(zone.key), value) if timestamp else value
+    year, month, day = (sa.func.date_part(literal(part), local) for part in ("year", "month", "day"))
+    return year * literal(YEAR) + month * literal(100) + day
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,35 +318,26 @@ def _within(raw: Value, field: Field, dialect: Dialect) -> Bool | None:
 
 
 def _key_within(raw: Value, dialect: Dialect) -> Bool:
-    bounded = raw.between(_number(KEYS[0]), _number(KEYS[1]))
-    return bounded if dialect is Dialect.POSTGRESQL else sa.and_(sa.func.typeof(raw) == _text("integer"), bounded)
-
-
-def _number(value: int) -> Value:
-    return sa.literal_column(str(value))
-
-
-def _text(value: str) -> Value:
-    """Write a text of the gateway's own, or of the catalogue, into the statement."""
-    return sa.literal_column("'" + value.replace("'", "''") + "'")
+    bounded = raw.between(literal(KEYS[0]), literal(KEYS[1]))
+    return bounded if dialect is Dialect.POSTGRESQL else sa.and_(sa.func.typeof(raw) == literal("integer"), bounded)
 
 
 def _codes(raw: Value, domain: Domain) -> Bool:
-    return raw.in_([_text(code) for code in domain.codes])
+    return raw.in_([literal(code) for code in domain.codes])
 
 
 def _within_postgresql(raw: Value, domain: Domain) -> Bool | None:
     match domain.kind:
         case Kind.TEXT | Kind.STATUTE:
-            return sa.func.char_length(raw) <= _number(domain.most)
+            return sa.func.char_length(raw) <= literal(domain.most)
         case Kind.CODE:
             return _codes(raw, domain)
         case Kind.INTEGER | Kind.KEY:
-            return raw.between(_number(domain.low), _number(domain.high))
+            return raw.between(literal(domain.low), literal(domain.high))
         case Kind.DATE:
-            return raw.between(_text(DATES[0].isoformat()), _text(DATES[1].isoformat()))
+            return raw.between(literal(DATES[0].isoformat()), literal(DATES[1].isoformat()))
         case Kind.TIMESTAMP:
-            return raw.between(_text(MOMENTS[0].isoformat()), _text(MOMENTS[1].isoformat()))
+            return raw.between(literal(MOMENTS[0].isoformat()), literal(MOMENTS[1].isoformat()))
         case Kind.BOOLEAN:
             return None
 
@@ -356,41 +347,41 @@ def _within_sqlite(raw: Value, domain: Domain) -> Bool:
     kind = sa.func.typeof(raw)
     match domain.kind:
         case Kind.TEXT | Kind.STATUTE:
-            short = sa.func.length(raw) <= _number(domain.most)
-            return sa.and_(kind == _text("text"), short, _without_nul(raw), _in_utf8(raw))
+            short = sa.func.length(raw) <= literal(domain.most)
+            return sa.and_(kind == literal("text"), short, _without_nul(raw), _in_utf8(raw))
         case Kind.CODE:
             return _codes(raw, domain)
         case Kind.INTEGER | Kind.KEY:
-            return sa.and_(kind == _text("integer"), raw.between(_number(domain.low), _number(domain.high)))
+            return sa.and_(kind == literal("integer"), raw.between(literal(domain.low), literal(domain.high)))
         case Kind.BOOLEAN:
-            return sa.and_(kind == _text("integer"), raw.in_([_number(0), _number(1)]))
+            return sa.and_(kind == literal("integer"), raw.in_([literal(0), literal(1)]))
         case Kind.DATE:
             low, high = (str(encode(bound, Dialect.SQLITE)) for bound in DATES)
             real = sa.and_(_in_calendar(raw), _without_nul(raw))
-            return sa.and_(raw.op("GLOB")(_text(_DATE_SHAPE)), real, raw.between(_text(low), _text(high)))
+            return sa.and_(raw.op("GLOB")(literal(_DATE_SHAPE)), real, raw.between(literal(low), literal(high)))
         case Kind.TIMESTAMP:
             low, high = (str(encode(bound, Dialect.SQLITE)) for bound in MOMENTS)
-            clock = (_part(raw, 12) <= _text("23"), _part(raw, 15) <= _text("59"), _part(raw, 18) <= _text("59"))
-            real = sa.and_(_in_calendar(sa.func.substr(raw, _number(1), _number(10))), *clock, _without_nul(raw))
-            return sa.and_(raw.op("GLOB")(_text(_MOMENT_SHAPE)), real, raw.between(_text(low), _text(high)))
+            clock = (_part(raw, 12) <= literal("23"), _part(raw, 15) <= literal("59"), _part(raw, 18) <= literal("59"))
+            real = sa.and_(_in_calendar(sa.func.substr(raw, literal(1), literal(10))), *clock, _without_nul(raw))
+            return sa.and_(raw.op("GLOB")(literal(_MOMENT_SHAPE)), real, raw.between(literal(low), literal(high)))
 
 
 def _without_nul(raw: Value) -> Bool:
     """Whether a text goes on to its end: most of SQLite's functions stop at a NUL."""
-    return sa.func.instr(raw, sa.func.char(_number(0))) == _number(0)
+    return sa.func.instr(raw, sa.func.char(literal(0))) == literal(0)
 
 
 def _in_utf8(raw: Value) -> Bool:
     """Whether a text is UTF-8: SQLite keeps the bytes that it was given, and JSON of others can't be read."""
-    plain = sa.not_(raw.op("GLOB")(_text("*[^ -~]*")))
+    plain = sa.not_(raw.op("GLOB")(literal("*[^ -~]*")))
     decodes: Value = sa.func.is_utf8(sa.cast(raw, sa.LargeBinary))
-    return sa.case((plain, _number(1)), else_=decodes) == _number(1)
+    return sa.case((plain, literal(1)), else_=decodes) == literal(1)
 
 
 def _in_calendar(text: Value) -> Bool:
     """Whether a text of a date's shape is a day: SQLite carries 30 February over to March only when it reckons."""
-    return sa.func.date(text, _text("+0 days")) == text
+    return sa.func.date(text, literal("+0 days")) == text
 
 
 def _part(raw: Value, at: int) -> Value:
-    return sa.func.substr(raw, _number(at), _number(2))
+    return sa.func.substr(raw, literal(at), literal(2))

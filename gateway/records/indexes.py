@@ -8,13 +8,12 @@ from sqlalchemy.engine import Engine, Inspector
 from gateway.access import AllOf, AnyOf, Compare, Filter, Named, Not, Related, Search
 from gateway.catalogue import Names, Resource
 from gateway.domains import TEXTUAL, Kind
+from gateway.plan.shape import INDEXED
 from gateway.policy.condition import Exists, parts
 from gateway.policy.masks import Form
 from gateway.policy.view import View
 
 Wanted = tuple[str, str, bool]
-
-_SERVED = ("eq", "in", "lt", "lte", "gt", "gte", "prefix", "starts")
 
 
 def missing(resource: Resource, view: View, search: Search, engine: Engine) -> tuple[str, ...]:
@@ -58,7 +57,7 @@ def _asked_about(view: View) -> frozenset[str]:
 def _filtered(asked: Filter | None, names: Names | None) -> Iterator[str]:
     """Yield the fields by which an index can find rows: those of conjuncts, with a test that has bounds."""
     match asked:
-        case Compare(field, operator) if operator in _SERVED:
+        case Compare(field, operator) if operator in INDEXED:
             yield field
         case AllOf(joined):
             for part in joined:

@@ -17,7 +17,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from gateway.domains import DATES, MOMENTS, Domain, Kind, OutOfDomainError, Scalar
+from gateway.domains import DATES, DAYS, MOMENTS, Domain, Kind, OutOfDomainError, Scalar
 from gateway.errors import Unavailable
 from gateway.plan.folding import FUNCTION, fold_bytes
 from gateway.plan.planner import Plan
@@ -65,11 +65,6 @@ class Records:
         """Run a plan whose result is one row of numbers."""
         return self._run(plan)[0]
 
-    def count(self, plan: Plan) -> tuple[int, int]:
-        """Run a plan that counts records and persons."""
-        records, persons = self._run(plan)[0]
-        return records, persons
-
     def explained(self, plan: Plan) -> str:
         """Let the database say how it would run a plan, which it does not run; for the city's own eyes."""
         prefix = "EXPLAIN QUERY PLAN " if self._sqlite else "EXPLAIN "
@@ -85,7 +80,7 @@ class Records:
         try:
             with self.engine.connect() as connection:
                 # SQLite opens the file only when it is asked for something that is in it.
-                table = " FROM sqlite_master LIMIT 1" if self.engine.dialect.name == "sqlite" else ""
+                table = " FROM sqlite_master LIMIT 1" if self._sqlite else ""
                 connection.exec_driver_sql(f"SELECT 1{table}")
         except SQLAlchemyError:
             raise Unavailable from None
@@ -211,8 +206,8 @@ class _Reader:
         compared = dict(cells) if self.full else cells
         for path, full in self.full:
             if full.holds(values):
-                textual = self.sqlite or full.domain.kind in _TEXTUAL
-                cells[path] = decode(full.domain, values[full.number])[0] if textual else values[full.number]
+                as_text = self.sqlite or full.domain.kind in DAYS
+                cells[path] = decode(full.domain, values[full.number])[0] if as_text else values[full.number]
         states = {path: values[column] for path, column in self.states}
         related: dict[str, tuple[Mapping[str, Scalar | None], ...] | None] = {}
         for reader in self.related:
@@ -257,7 +252,7 @@ class _RelatedReader:
     def _decoded(self, field: RelatedField, values: tuple[Any, ...]) -> Domain | None:
         """Return the domain by which a field's values are read in this record, where they don't come as they are."""
         domain = field.full.domain if field.full is not None and field.full.holds(values) else field.domain
-        return domain if self.sqlite or domain.kind in _TEXTUAL else None
+        return domain if self.sqlite or domain.kind in DAYS else None
 
 
 @lru_cache(maxsize=512)
@@ -267,16 +262,13 @@ def _reader_of(statement: Statement, sqlite: bool) -> _Reader:  # noqa: FBT001 -
         statement=statement,
         paths=tuple(cell.path for cell in cells),
         numbers=tuple(cell.number for cell in cells),
-        decoded=tuple((cell.path, cell.domain) for cell in cells if sqlite or cell.domain.kind in _TEXTUAL),
+        decoded=tuple((cell.path, cell.domain) for cell in cells if sqlite or cell.domain.kind in DAYS),
         defects=tuple((cell.path, cell.defect) for cell in cells if cell.defect is not None),
         states=tuple(statement.states.items()),
         full=tuple((cell.path, cell.full) for cell in cells if cell.full is not None),
         sqlite=sqlite,
         related=tuple(_RelatedReader(column, sqlite) for column in statement.related),
     )
-
-
-_TEXTUAL = (Kind.DATE, Kind.TIMESTAMP)
 
 
 def decode(domain: Domain, value: object) -> tuple[Scalar | None, bool]:

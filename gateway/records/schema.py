@@ -102,7 +102,9 @@ class Fitting:
 
     def accept(self, catalogue: Catalogue) -> None:
         """Look at a catalogue that is to take force; refuse one of which no resource fits."""
-        self._tell(fitting(catalogue, self._engine, sandbox=self._sandbox))
+        found = fitting(catalogue, self._engine, sandbox=self._sandbox)
+        self._looked = self._monotonic()
+        self._tell(found)
 
     def refresh(self, catalogue: Catalogue) -> None:
         """Look again, when it is time: what has vanished is refused, and what has come back is answered."""
@@ -121,7 +123,6 @@ class Fitting:
             raise Unavailable
 
     def _tell(self, found: Mapping[str, str]) -> None:
-        self._looked = self._monotonic()
         if found != self.unfit:
             self._changed(found)
         self.unfit = found

@@ -24,9 +24,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.errors import ConfigurationError
+from gateway.inspection import spreadsheet
 from gateway.report.counting import CUTS, Cell, cell_of, count, plain, rules_of
 from gateway.report.export import Export, Lost, Read
-from gateway.report.files import line as csv_line
 from gateway.report.publication import groups
 from gateway.report.quarters import Quarter, quarter_of, time_zone
 from gateway.report.telling import Key, place
@@ -67,9 +67,10 @@ class Extract:
         return {f"{name}.csv": self._csv(), f"{name}.ndjson": self._ndjson()}
 
     def _csv(self) -> Iterator[bytes]:
-        yield csv_line(Line._fields)
+        yield spreadsheet.line(Line._fields).encode()
         for line, number in self.lines:
-            yield csv_line(tuple(", ".join(part) if isinstance(part, tuple) else part for part in line)) * number
+            told = (", ".join(part) if isinstance(part, tuple) else part for part in line)
+            yield spreadsheet.line(told).encode() * number
 
     def _ndjson(self) -> Iterator[bytes]:
         for line, number in self.lines:

@@ -1,46 +1,28 @@
 """Writes a report as files: one page, one CSV a table, and all figures as JSON; the same bytes for the same figures."""
 
 import base64
-import csv
 import hashlib
-import io
 import json
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from gateway.inspection import spreadsheet
 from gateway.report.counting import SHOWN, Cell
 from gateway.report.publication import Group, Published
-from gateway.report.tables import Table, Value, tables
+from gateway.report.tables import Table, tables
 
 FORMAT = "arrest-gateway-report/1"
 JSON_FILE = "report.json"
 _PAGE = "report.html"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def files(published: Published) -> dict[str, bytes]:
     """Return the report's files by their names."""
     made = tables(published)
     written = {_PAGE: _page(published, made).encode(), JSON_FILE: _figures(published, made)}
-    return written | {f"{table.name}.csv": sheet(table.columns, table.rows) for table in made}
-
-
-def sheet(columns: tuple[str, ...], rows: tuple[tuple[Value, ...], ...]) -> bytes:
-    """Write a table as CSV (RFC 4180); what a spreadsheet would take for a formula begins with an apostrophe."""
-    return b"".join(map(line, (columns, *rows)))
-
-
-def line(cells: tuple[Value, ...]) -> bytes:
-    """Write one line of CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow([_plain(cell) for cell in cells])
-    return text.getvalue().encode()
-
-
-def _plain(cell: Value) -> Value:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return written | {f"{table.name}.csv": spreadsheet.written(table.columns, table.rows).encode() for table in made}
 
 
 def _page(published: Published, made: tuple[Table, ...]) -> str:

@@ -66,11 +66,6 @@ def figures_of(year: int) -> Year:
     )
 
 
-def grade_counts() -> dict[str | None, int]:
-    """Return the approximate published count of charges by grade, None for no grade."""
-    return {line["grade"] or None: int(line["count_approx"]) for line in table("grades.csv")}
-
-
 def _lines(name: str, year: int) -> list[dict[str, str]]:
     return [line for line in table(name) if line["year"] == str(year)]
 

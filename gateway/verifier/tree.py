@@ -78,35 +78,3 @@ def check_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], r
         at, last = at >> 1, last >> 1
     if last != 0 or found != root:
         raise ProofError("the path does not lead from the leaf to the root")
-
-
-def check_consistency(first: int, second: int, first_root: bytes, second_root: bytes, path: Sequence[bytes]) -> None:
-    """Verify that a tree continues an earlier one (RFC 9162, section 2.1.4.2); raise ProofError.
-
-    The section leaves out two cases that need no path: equal sizes, and the empty tree, which all others continue.
-    """
-    if not 0 <= first <= second:
-        raise ProofError("the second tree is smaller than the first")
-    if first in {0, second}:
-        if path or first_root != (second_root if first == second else EMPTY):
-            raise ProofError("there is nothing to prove, or what is claimed is false")
-        return
-    if not path:
-        raise ProofError("the path is empty")
-    nodes = [first_root, *path] if first & (first - 1) == 0 else list(path)
-    at, last = first - 1, second - 1
-    while at & 1:
-        at, last = at >> 1, last >> 1
-    old = new = nodes[0]
-    for node in nodes[1:]:
-        if last == 0:
-            raise ProofError("the path is too long")
-        if at & 1 or at == last:
-            old, new = node_hash(node, old), node_hash(node, new)
-            while not at & 1 and at:
-                at, last = at >> 1, last >> 1
-        else:
-            new = node_hash(new, node)
-        at, last = at >> 1, last >> 1
-    if last != 0 or old != first_root or new != second_root:
-        raise ProofError("the path does not lead from the first root to the second")

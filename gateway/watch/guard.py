@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.audit.sealer import Sealer
+from gateway.audit.rounds import Rounds
 from gateway.catalogue import Catalogue
 from gateway.review.fields import identifying
 from gateway.settings import Settings
@@ -24,7 +24,7 @@ from gateway.watch.webhook import Webhook
 class Guard:
     """The threads of one process, and what they hold."""
 
-    threads: tuple[Sealer, ...]
+    threads: tuple[Rounds, ...]
     tails: tuple[Tail, ...]
     alerts: Alerts
 
@@ -63,12 +63,12 @@ def guard(
     tail = Tail(store, "alerts", from_now)
     overdue = Overdue(store, raised, lambda: catalogue().time_zone, clock)
     watch = LeafWatch(store, tail, raised, overdue, lambda: identifying(catalogue()))
-    threads = [Sealer((watch.look,), "watch"), Sealer((raised.deliver,), "alerts")]
+    threads = [Rounds("watch", (watch.look,)), Rounds("alerts", (raised.deliver,))]
     tails = [tail]
     if settings.siem:
         # Another address is another reader, and gets all leaves.
         reader = Tail(store, f"siem-{hashlib.sha256(settings.siem.encode()).hexdigest()[:16]}", from_the_first)
-        threads.append(Sealer((Forwarder(reader, sink(settings.siem), raised).forward,), "forwarder"))
+        threads.append(Rounds("forwarder", (Forwarder(reader, sink(settings.siem), raised).forward,)))
         tails.append(reader)
     for each in tails:
         each.begin()

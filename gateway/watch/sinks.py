@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from gateway.durable import keep_names
 from gateway.watch.tail import Placed
 
 # Seconds for a relay to accept a connection, to take a batch, and to say that it has read it.
@@ -54,16 +55,7 @@ class FileSink:
             file.flush()
             os.fsync(descriptor)
         if not status.st_size:
-            _keep_name(self.path)
-
-
-def _keep_name(path: Path) -> None:
-    """Make a new file's name as durable as its content."""
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+            keep_names(self.path.parent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,13 @@ TEXT = "text/plain; charset=utf-8"
 RETRY_AFTER = {Code.UNAVAILABLE: "5", Code.ENTRY_NOT_SEALED: "1"}
 
 
-class SentAnswer(Response):
+class Sent(Response):
+    """A response that carries the code of the refusal that it tells, if it tells one: requests are counted by it."""
+
+    code: Code | None = None
+
+
+class SentAnswer(Sent):
     """A response that stands on an entry of the log; on /v1 no other kind leaves."""
 
 
@@ -26,6 +32,7 @@ def send(answer: Answer) -> SentAnswer:
             response = SentAnswer(text, 200, content_type=TEXT)
         case LoggedRefusal(refusal, body, entry):
             response = SentAnswer(body, refusal.status, content_type=PROBLEM)
+            response.code = refusal.code
             challenge(response, refusal)
             if refusal.code in RETRY_AFTER:
                 response.headers["Retry-After"] = RETRY_AFTER[refusal.code]
@@ -41,7 +48,9 @@ def note(response: Response, entry: LoggedEntry) -> None:
 
 def told(refusal: Refusal) -> Response:
     """Write a refusal that has no entry."""
-    return Response(problem(refusal), refusal.status, content_type=PROBLEM)
+    response = Sent(problem(refusal), refusal.status, content_type=PROBLEM)
+    response.code = refusal.code
+    return response
 
 
 def unavailable() -> Response:

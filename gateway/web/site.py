@@ -19,7 +19,7 @@ from gateway.telemetry import RequestLine, Telemetry
 from gateway.web import api, oauth, operations
 from gateway.web.grid import Grid
 from gateway.web.operations import Readiness
-from gateway.web.problems import JSON, PROBLEM, send, unavailable
+from gateway.web.problems import JSON, PROBLEM, Sent, send, unavailable
 from gateway.web.throttle import Throttle, throttled
 
 
@@ -143,7 +143,6 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 def _code(response: Response) -> str:
-    if response.content_type != "application/problem+json":
-        return "ok" if response.status_code < 400 else "error"  # noqa: PLR2004 -- HTTP's own number
-    problem = response.get_json()
-    return str(problem["code"])
+    if isinstance(response, Sent) and response.code is not None:
+        return response.code.value
+    return "ok" if response.status_code < 400 else "error"  # noqa: PLR2004 -- HTTP's own number

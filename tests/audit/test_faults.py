@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from gateway import app as composition
 from gateway import tables
-from gateway.audit.sealer import Sealer
+from gateway.audit.rounds import Rounds
 from tests import world as worlds
 from tests.audit import clusters, gateways, logs, victims
 from tests.audit.clusters import Cluster
@@ -305,7 +305,7 @@ def test_a_gateway_refuses_while_entries_wait_longer_than_promised(make_world: M
         response = asker.search({"limit": 1})
         _is_refused(response)
         assert "Log-Entry" in response.headers
-    other = Sealer((world.gateway.publishing.go_on,))
+    other = Rounds("sealer", (world.gateway.publishing.go_on,))
     other.start()
     _until(lambda: asker.search({"limit": 1}).status_code == 200, BOUND, "it does not go on")
     other.stop()

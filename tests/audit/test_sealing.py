@@ -20,12 +20,11 @@ from gateway import tables
 from gateway.app import now
 from gateway.audit import log as log_module
 from gateway.audit import notary as notary_module
-from gateway.audit import sealed, waiting
-from gateway.audit import sealer as sealer_module
+from gateway.audit import rounds, sealed, waiting
 from gateway.audit.checkpoint import Checkpoint, sign
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.merkle import Frontier
-from gateway.audit.sealer import Sealer
+from gateway.audit.rounds import Rounds
 from gateway.audit.tiles import Disagreement
 from gateway.errors import ConfigurationError, Unavailable
 from tests.audit import logs
@@ -301,7 +300,7 @@ def test_the_program_tells_that_a_log_is_of_another_key(
 @pytest.mark.parametrize("error", [Unavailable(), ValueError("the frontier"), RuntimeError("anything")])
 def test_a_work_that_fails_does_not_end_the_sealers_thread(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong once in one work stops neither it nor the others: else nothing is sealed any more."""
-    monkeypatch.setattr(sealer_module, "INTERVAL", 0.01)
+    monkeypatch.setattr(rounds, "INTERVAL", 0.01)
     again, others = threading.Event(), threading.Event()
     calls = iter((error,))
 
@@ -312,7 +311,7 @@ def test_a_work_that_fails_does_not_end_the_sealers_thread(error: Exception, mon
 
     failed: list[threading.ExceptHookArgs] = []
     before, threading.excepthook = threading.excepthook, failed.append
-    sealer = Sealer((failing, others.set))
+    sealer = Rounds("sealer", (failing, others.set))
     try:
         sealer.start()
         assert again.wait(1), "the failed work was not tried again"

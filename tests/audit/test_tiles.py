@@ -77,9 +77,7 @@ E = "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0"
 F = "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7"
 G = "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"
 H = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
-I = "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a"  # noqa: E741 -- the ninth letter
 INCLUSION = {(0, 1): (), (0, 8): (A, B, C), (5, 8): (D, E, F), (2, 3): (G,), (1, 5): (H, B, D)}
-CONSISTENCY = {(1, 1): (), (1, 8): (A, B, C), (6, 8): (I, E, F), (2, 5): (B, D)}
 # SHA-256 of each tile of 300 invented leaves; the tiles were made with printf, dd and sha256sum in a shell.
 DIGESTS = {
     "0/000": "3658d44ebeb979b996b87ac966392dffbe9a628e34cb70bbff0ba844e74c31c6",
@@ -178,23 +176,13 @@ def test_the_reference_inclusion_proofs_come_out(index: int, size: int) -> None:
     assert tuple(each.hex() for each in _reference().inclusion(index, size)) == INCLUSION[index, size]
 
 
-@pytest.mark.parametrize(("old", "new"), CONSISTENCY)
-def test_the_reference_consistency_proofs_come_out(old: int, new: int) -> None:
-    """Certificate Transparency's vectors."""
-    assert tuple(each.hex() for each in _reference().consistency(old, new)) == CONSISTENCY[old, new]
-
-
 def test_every_smaller_tree_has_its_root_and_its_proofs() -> None:
-    """From the tiles of 600 leaves, for every size up to it: root, proofs at the edges of tiles, consistency."""
+    """From the tiles of 600 leaves, for every size up to it: root, and proofs at the edges of tiles."""
     whole = tree(600)
     for size in range(601):
         assert whole.root(size) == trees.mth(0, size)
         for index in {0, size // 2, size - 1, 255, 256, 511, 512} & set(range(size)):
             assert whole.inclusion(index, size) == trees.path(index, 0, size)
-        for old in {1, size // 3, size // 2, size - 1, 255, 256, 257, 512} & set(range(1, size)):
-            derived = trees.roots_by_consistency(old, size, trees.mth(0, old), whole.consistency(old, size))
-            assert derived == (trees.mth(0, old), trees.mth(0, size))
-        assert whole.consistency(size, size) == whole.consistency(0, size) == []
 
 
 def test_every_size_published_for_itself_gives_its_root() -> None:
@@ -210,15 +198,13 @@ def test_every_size_published_for_itself_gives_its_root() -> None:
 @pytest.mark.property
 @given(st.lists(st.integers(0, 66_500), min_size=4, max_size=4).map(sorted))
 def test_proofs_hold_wherever_the_tree_was_published(sizes: list[int]) -> None:
-    """Whatever sizes were published on the way, the proofs of any leaf and any two sizes verify."""
+    """Whatever sizes were published on the way, the proof of any leaf verifies, and every size has its root."""
     first, second, old, size = sizes
     whole = tree(size + 1, first, second)
     assert whole.leaf_hash(old) == trees.leaf(old)
     derived = trees.root_by_inclusion(trees.leaf(old), old, size + 1, whole.inclusion(old, size + 1))
     assert derived == whole.root(size + 1) == trees.mth(0, size + 1)
-    if 0 < old < size:
-        both = trees.roots_by_consistency(old, size, trees.mth(0, old), whole.consistency(old, size))
-        assert both == (trees.mth(0, old), trees.mth(0, size))
+    assert whole.root(old) == trees.mth(0, old)
 
 
 @pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 65_792, 65_793, 131_072])
@@ -228,9 +214,6 @@ def test_proofs_hold_where_a_level_begins(size: int) -> None:
     assert whole.root(size) == trees.mth(0, size)
     for index in (0, 255, 256, 65_280, 65_534, size - 1):
         assert whole.inclusion(index, size) == trees.path(index, 0, size)
-    for old in (1, 255, 65_280, 65_534, size - 1):
-        derived = trees.roots_by_consistency(old, size, trees.mth(0, old), whole.consistency(old, size))
-        assert derived == (trees.mth(0, old), trees.mth(0, size))
 
 
 def test_a_proof_reads_few_tiles() -> None:
@@ -253,8 +236,6 @@ def test_what_a_tree_does_not_hold_is_not_proved() -> None:
         lambda: whole.inclusion(5, 5),
         lambda: whole.inclusion(-1, 5),
         lambda: whole.inclusion(0, 11),
-        lambda: whole.consistency(6, 5),
-        lambda: whole.consistency(5, 11),
         lambda: whole.root(11),
         lambda: whole.root(-1),
         lambda: whole.leaf_hash(10),

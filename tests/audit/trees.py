@@ -64,26 +64,6 @@ def root_by_inclusion(hashed: bytes, index: int, size: int, proof: list[bytes]) 
     return r
 
 
-def roots_by_consistency(old: int, new: int, old_root: bytes, proof: list[bytes]) -> tuple[bytes, bytes]:
-    """Derive both roots from a consistency proof (RFC 9162, section 2.1.4.2), for 0 < old < new."""
-    steps = [old_root, *proof] if old & (old - 1) == 0 else proof
-    fn, sn = old - 1, new - 1
-    while fn & 1:
-        fn, sn = fn >> 1, sn >> 1
-    fr = sr = steps[0]
-    for c in steps[1:]:
-        assert sn != 0, "the proof is too long"
-        if fn & 1 or fn == sn:
-            fr, sr = node(c, fr), node(c, sr)
-            while not fn & 1 and fn:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            sr = node(sr, c)
-        fn, sn = fn >> 1, sn >> 1
-    assert sn == 0, "the proof is too short"
-    return fr, sr
-
-
 def note(size: int, root: bytes | None = None, origin: str = ORIGIN) -> str:
     """Return a note; its signature is for others to judge."""
     encoded = base64.b64encode(mth(0, size) if root is None else root).decode()

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from gateway import tables
 from gateway.audit import entry as entries
-from gateway.audit.sealer import Sealer
+from gateway.audit.rounds import Rounds
 from tests.bench.place import PROCESSES, Place, entry
 from tests.bench.policy import Finding, Findings
 
@@ -48,7 +48,7 @@ def of_delay(place: Place, seconds: float) -> Findings:
                     until = perf_counter() + 1
                 time.sleep(_LOOK)
 
-        sealer = Sealer((log.log.seal_all,))
+        sealer = Rounds("sealer", (log.log.seal_all,))
         sealer.start()
         threads = [*(threading.Thread(target=write) for _ in range(WRITERS)), threading.Thread(target=look)]
         for thread in threads:

@@ -91,7 +91,7 @@ def _called(function: ast.expr) -> str:
 
 
 def test_only_the_outermost_edge_catches_everything() -> None:
-    """A broad except stands at the edges alone: of the sealer's thread, and of requests, within Flask's handler."""
+    """A broad except stands at the edges alone: of a thread's rounds, and of requests, within Flask's handler."""
     broad = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in SOURCES
@@ -100,7 +100,7 @@ def test_only_the_outermost_edge_catches_everything() -> None:
         and (node.type is None or _called(node.type) in ("Exception", "BaseException"))
     ]
     assert [place.partition(":")[0] for place in broad] == [
-        "gateway/audit/sealer.py",
+        "gateway/audit/rounds.py",
         "gateway/web/site.py",
     ]
 

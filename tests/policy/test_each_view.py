@@ -126,7 +126,7 @@ def test_rows_and_cells_are_those_of_the_rules(name: str, bench: Bench, catalogu
     assert [comparable(row, view) for row in got(bench, view, search(limit=1000))] == expected
     assert [comparable(row, view) for row in by_view(view, SAMPLES, catalogue)] == expected
     persons = {row[1] for row in expected}
-    assert bench.records.count(bench.planner.count(view, INSTRUMENTS)) == (len(expected), len(persons))
+    assert bench.records.row(bench.planner.count(view, INSTRUMENTS)) == (len(expected), len(persons))
     for sample in SAMPLES[:: len(SAMPLES) // 7]:
         found = bench.records.query(bench.planner.lookup(view, sample.id, INSTRUMENTS))
         assert [row.key for row in found] == [row[0] for row in expected if row[0] == sample.id]

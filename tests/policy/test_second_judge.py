@@ -175,7 +175,7 @@ class City:
 
     def count(self, view: View) -> int:
         """Ask the database how many records a view holds."""
-        return self.records.count(self.planner.count(view, self.instruments))[0]
+        return self.records.row(self.planner.count(view, self.instruments))[0]
 
 
 @pytest.fixture(scope="session")

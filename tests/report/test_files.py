@@ -8,9 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from gateway.inspection import spreadsheet
 from gateway.report import export as exports
 from gateway.report.extract import band, extract
-from gateway.report.files import files, sheet
+from gateway.report.files import files
 from gateway.report.publication import Parameters, publish
 from tests.report.invented import AFTER, act, export, leaf, refused
 from tests.report.test_what_is_published import extracted, table
@@ -105,8 +106,8 @@ def test_no_cell_of_a_sheet_is_a_formula(tmp_path: Path) -> None:
     assert {row["agency"] for row in table(report, "agencies")} == {
         f"'{word}" if word[0] in "=+-@" else word for word in HOSTILE
     }
-    assert sheet(("a",), (("\tx",), ("\rx",), ("=x",), (None,), (3,), ("x=",))) == (
-        b'a\r\n\'\tx\r\n"\'\rx"\r\n\'=x\r\n""\r\n3\r\nx=\r\n'
+    assert spreadsheet.written(("a",), (("\tx",), ("\rx",), ("=x",), (None,), (3,), ("x=",))) == (
+        'a\r\n\'\tx\r\n"\'\rx"\r\n\'=x\r\n""\r\n3\r\nx=\r\n'
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.verifier.tree import EMPTY, ProofError, Tree, check_consistency, check_inclusion, leaf_hash, root
+from gateway.verifier.tree import EMPTY, ProofError, Tree, check_inclusion, leaf_hash, root
 from tests.audit import test_merkle as vectors
 from tests.audit.test_merkle import LEAVES
 from tests.verifier import writer
@@ -39,36 +39,6 @@ INCLUSION = (
         5,
         (
             "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-            "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
-            "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
-        ),
-    ),
-)
-# Of the same tests: the two sizes, the path.
-CONSISTENCY = (
-    (1, 1, ()),
-    (
-        1,
-        8,
-        (
-            "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
-            "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
-            "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
-        ),
-    ),
-    (
-        6,
-        8,
-        (
-            "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
-            "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
-            "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-        ),
-    ),
-    (
-        2,
-        5,
-        (
             "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
             "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
         ),
@@ -127,38 +97,6 @@ def test_published_inclusion_proofs_verify_and_nothing_near_them_does(
             check_inclusion(*one)
 
 
-@pytest.mark.parametrize(("first", "second", "path"), CONSISTENCY)
-def test_published_consistency_proofs_verify_and_nothing_near_them_does(
-    first: int, second: int, path: tuple[str, ...]
-) -> None:
-    """The published proof verifies; other sizes, roots or paths do not."""
-    nodes, old, new = [bytes.fromhex(node) for node in path], ROOTS[first - 1], ROOTS[second - 1]
-    check_consistency(first, second, old, new, nodes)
-    wrong = [
-        (first, second, EMPTY, new, nodes),
-        (first, second, old, EMPTY, nodes),
-        (first, second, old, new, [*nodes, new]),
-        (first, second, old, new, [b"", *nodes]),
-        (second + 1, second, old, new, nodes),
-    ]
-    if nodes:
-        wrong += [
-            (first - 1, second, old, new, nodes),
-            (first + 1, second, old, new, nodes),
-            (first ^ 2, second, old, new, nodes),
-            (first, second * 2, old, new, nodes),
-            (first, second // 2, old, new, nodes),
-            (first, second, new, old, nodes),
-            (first, second, old, new, []),
-            (first, second, old, new, nodes[:-1]),
-            (first, second, old, new, [nodes[0], *nodes]),
-            *[(first, second, old, new, [*nodes[:at], EMPTY, *nodes[at + 1 :]]) for at in range(len(nodes))],
-        ]
-    for one in wrong:
-        with pytest.raises(ProofError):
-            check_consistency(*one)
-
-
 @pytest.mark.parametrize("size", range(1, 34))
 def test_every_inclusion_proof_of_the_definition_verifies(size: int) -> None:
     """For every leaf of a tree, RFC 6962's recursive PATH verifies, and for no other leaf."""
@@ -171,23 +109,9 @@ def test_every_inclusion_proof_of_the_definition_verifies(size: int) -> None:
                 check_inclusion(other, size, HASHES[index], nodes, top)
 
 
-@pytest.mark.parametrize("size", range(34))
-def test_every_consistency_proof_of_the_definition_verifies(size: int) -> None:
-    """For every earlier size, RFC 6962's recursive PROOF verifies; the empty tree needs none."""
-    top = writer.root(HASHES[:size])
-    check_consistency(0, size, EMPTY, top, [])
-    for first in range(1, size + 1):
-        nodes = writer.proof(first, HASHES[:size])
-        check_consistency(first, size, writer.root(HASHES[:first]), top, nodes)
-        with pytest.raises(ProofError):
-            check_consistency(first, size, writer.root(HASHES[1 : first + 1]), top, nodes)
-
-
 @pytest.mark.property
 @given(st.integers(-2, 20), st.integers(-2, 20), st.lists(st.sampled_from(HASHES), max_size=8), st.sampled_from(HASHES))
 def test_no_numbers_break_the_proofs(one: int, other: int, path: list[bytes], top: bytes) -> None:
     """Whatever sizes and paths are given, the answer is yes or ProofError."""
     with suppress(ProofError):
         check_inclusion(one, other, HASHES[0], path, top)
-    with suppress(ProofError):
-        check_consistency(one, other, HASHES[0], top, path)

@@ -49,16 +49,6 @@ def path(index: int, hashes: Sequence[bytes]) -> list[bytes]:
     return [*path(index - k, hashes[k:]), root(hashes[:k])]
 
 
-def proof(first: int, hashes: Sequence[bytes], *, known: bool = True) -> list[bytes]:
-    """Return SUBPROOF as RFC 6962, section 2.1.2, writes it."""
-    if first == len(hashes):
-        return [] if known else [root(hashes)]
-    k = split(len(hashes))
-    if first <= k:
-        return [*proof(first, hashes[:k], known=known), root(hashes[k:])]
-    return [*proof(first - k, hashes[k:], known=False), root(hashes[:k])]
-
-
 def b64(data: bytes) -> str:
     """Write base64."""
     return base64.b64encode(data).decode()

@@ -1,4 +1,4 @@
-"""The sealer's thread: seals what is pending, and lets the aggregate write its counts; other threads run alike."""
+"""A thread that does its works round after round: the sealer is one, and each part of the watch."""
 
 import threading
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from gateway.errors import Unavailable
+from gateway.telemetry import place
 
 # Seconds between two rounds: each costs a dozen statements, and a checkpoint is to come within a second.
 INTERVAL = 0.5
@@ -13,12 +14,12 @@ INTERVAL = 0.5
 Work = Callable[[], object]
 
 
-class Sealer:
+class Rounds:
     """Does its works again and again until it is stopped; a store that is down is tried again."""
 
-    def __init__(self, works: tuple[Work, ...], name: str = "sealer") -> None:
-        self._works = works
+    def __init__(self, name: str, works: tuple[Work, ...]) -> None:
         self._name = name
+        self._works = works
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -43,4 +44,4 @@ class Sealer:
             except Unavailable:
                 structlog.get_logger().warning(f"{self._name}-waits", reason="the store is unavailable")
             except Exception as error:  # noqa: BLE001 -- the thread's outermost edge: without it nothing is sealed
-                structlog.get_logger().error(f"{self._name}-fails", type=type(error).__name__)
+                structlog.get_logger().error(f"{self._name}-fails", type=type(error).__name__, place=place(error))
