@@ -14,10 +14,11 @@ from sqlalchemy.engine import Connection
 from gateway import tables
 from gateway.audit.checkpoint import Checkpoint, CheckpointError
 from gateway.audit.entry import Entry, Opening
-from gateway.audit.log import BATCH, Log
+from gateway.audit.log import Log
 from gateway.audit.merkle import Frontier
 from gateway.audit.proof import Tree
 from gateway.audit.public import PublicPart
+from gateway.audit.sealing import BATCH
 from gateway.audit.tiles import Disagreement
 from gateway.canonical import Json
 from gateway.errors import ConfigurationError, Unavailable
@@ -76,7 +77,7 @@ def _restore(connection: Connection, log: Log, given_out: Checkpoint, note: str,
         raise Disagreement(
             f"the store's {size} leaves are not the first {size} of what was given out: it is no older copy of this log"
         )
-    connection.execute(tables.tree_head.update().values(log.head(frontier)))
+    connection.execute(tables.tree_head.update().values(log.sealing.head(frontier)))
     connection.execute(
         tables.checkpoint.insert(), {"size": given_out.size, "note": log.notary.accounted_for(note, connection)}
     )

@@ -12,9 +12,9 @@ from sqlalchemy.engine import Connection
 
 from gateway import tables
 from gateway.audit import heading, waiting
-from gateway.audit.log import head_name
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.audit.openings import OpeningError, Openings, Sealed
+from gateway.audit.sealing import head_name
 from gateway.store import Store
 
 PAGE = 500

@@ -165,7 +165,7 @@ def rehash(connection: Connection) -> None:
 def mark_head(connection: Connection, log: Log) -> None:
     """Mark the head as a holder of the keys can."""
     head = connection.execute(sa.select(tables.tree_head)).one()
-    connection.execute(tables.tree_head.update().values(log.head(Frontier(head.size, head.frontier))))
+    connection.execute(tables.tree_head.update().values(log.sealing.head(Frontier(head.size, head.frontier))))
 
 
 def resign(connection: Connection, origin: str, key: Ed25519PrivateKey) -> None:
