@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import Connection
 
 from gateway import sandbox, tables
-from gateway.audit import appending, waiting
+from gateway.audit import appending, sealing, waiting
 from gateway.audit.appending import Appender, Charge, Written
 from gateway.audit.checkpoint import Checkpoint, CheckpointError
 from gateway.audit.entry import Entry, SealedEntry, new_id, seal
@@ -20,7 +20,7 @@ from gateway.audit.notary import Notary
 from gateway.audit.openings import Openings
 from gateway.audit.promise import Promised, Promises
 from gateway.audit.public import PublicPart, read
-from gateway.audit.sealing import BATCH, NEWEST_CHECKPOINT, Sealing, refuse_loss
+from gateway.audit.sealing import NEWEST_CHECKPOINT, Sealing, refuse_loss
 from gateway.audit.tiles import Disagreement
 from gateway.errors import ConfigurationError, Unavailable
 from gateway.keys import Ring
@@ -151,7 +151,7 @@ class Log:
     def seal_all(self) -> None:
         """Seal whatever waits, and note until when the tree is complete."""
         began = time.time()
-        while self.seal() == BATCH:
+        while self.seal() == sealing.BATCH:
             pass
         with self._store.reading() as connection:
             oldest = next(waiting.entries(connection, self._openings), None)
@@ -184,8 +184,8 @@ class Log:
 
     def _leaf_hashes(self, begin: int, end: int) -> Iterator[bytes]:
         table = tables.leaf
-        for first in range(begin, end, BATCH):
-            within = table.c.leaf_index.between(first, min(first + BATCH, end) - 1)
+        for first in range(begin, end, sealing.BATCH):
+            within = table.c.leaf_index.between(first, min(first + sealing.BATCH, end) - 1)
             with self._store.reading() as connection:
                 page = sa.select(table.c.leaf_hash).where(within).order_by(table.c.leaf_index)
                 yield from connection.scalars(page).all()

@@ -19,7 +19,8 @@ from gateway import keys as key_files
 from gateway import tables
 from gateway.app import now
 from gateway.audit import notary as notary_module
-from gateway.audit import rounds, sealed, sealing, waiting
+from gateway.audit import rounds, sealed, waiting
+from gateway.audit import sealing as sealing_module
 from gateway.audit.checkpoint import Checkpoint, sign
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.merkle import Frontier
@@ -64,7 +65,7 @@ def indices(log: OpenLog) -> dict[str, int]:
 
 def test_two_sealers_at_once_give_each_entry_one_place(open_again: OpenAgain, monkeypatch: pytest.MonkeyPatch) -> None:
     """While others append, two sealers in batches leave no gap, no double place and nothing behind."""
-    monkeypatch.setattr(sealing, "BATCH", 7)
+    monkeypatch.setattr(sealing_module, "BATCH", 7)
     sealers, writers = [open_again(), open_again()], [open_again(), open_again()]
     written: list[str] = []
     failed: list[BaseException] = []
@@ -116,7 +117,7 @@ def test_more_entries_than_a_batch_holds_are_sealed_by_and_by(
     open_again: OpenAgain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each sealing takes a batch, and signs what it has taken."""
-    monkeypatch.setattr(sealing, "BATCH", 4)
+    monkeypatch.setattr(sealing_module, "BATCH", 4)
     log = open_again()
     for number in range(10):
         log.log.append(entry(number))
