@@ -29,6 +29,7 @@ from gateway.bounds import (
     CASE,
     DEFAULT_PAGE,
     MAX_BODY,
+    MAX_BODY_WITH_CURSOR,
     MAX_COSTLY,
     MAX_CURSOR,
     MAX_DEPTH,
@@ -129,6 +130,8 @@ def _body(request: Request) -> bytes:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/json" or charset != "utf-8" or "Content-Encoding" in request.headers:
         raise Malformed(Code.NOT_JSON, "Send the question as application/json in UTF-8, without a content coding.")
+    # A question alone may hold a cursor.
+    request.max_content_length = MAX_BODY_WITH_CURSOR + 1
     return _content(request)
 
 
@@ -153,9 +156,9 @@ def _content(request: Request) -> bytes:
     except UNREADABLE:
         raise Malformed(Code.MALFORMED, "The body can't be read to its end.") from None
     except RequestEntityTooLarge:
-        content = bytes(MAX_BODY + 1)
-    if len(content) > MAX_BODY:
-        raise Malformed(Code.TOO_LARGE, f"The body may have {MAX_BODY} bytes.")
+        content = bytes(MAX_BODY_WITH_CURSOR + 1)
+    if len(content) > (MAX_BODY_WITH_CURSOR if b'"cursor"' in content else MAX_BODY):
+        raise Malformed(Code.TOO_LARGE, f"The body may have {MAX_BODY} bytes, with a cursor {MAX_BODY_WITH_CURSOR}.")
     return content
 
 

@@ -165,6 +165,15 @@ def test_a_resource_at_an_address_that_is_taken_is_refused(tmp_path: Path, taken
         load(tmp_path)
 
 
+def test_a_code_that_no_cursor_could_hold_is_refused(tmp_path: Path) -> None:
+    """A code is no longer than the longest text, or the page after it could not be asked for."""
+    small.write(tmp_path, small.document([small.EVERYTHING]))
+    path = tmp_path / "catalogue.yaml"
+    path.write_text(small.CATALOGUE.replace("codes: [F1,", f"codes: [{'F' * 4001}, F1,", 1))
+    with pytest.raises(FileError, match=r"^catalogue\.yaml:\d+:\d+: a code has at most 4000 characters"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe\x00", b"- a\n", b"a: " + b"x" * (1 << 20), b"a: " + b"[" * 5000, GOOD.encode("utf-16")]
 )

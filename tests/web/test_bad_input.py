@@ -23,6 +23,7 @@ from tests.world import POLICIES, Asker, Databases, World
 # ICE sees neither victims, witnesses nor narratives on this day.
 DAY = "2011-01-01"
 MAX_BODY = 64 * 1024
+MAX_BODY_WITH_CURSOR = 160 * 1024
 HIDDEN, NONEXISTENT = "narrative", "nonsense"
 CRIMINAL, IMMIGRATION = "criminal-investigation", "immigration-enforcement"
 # What only a statement, a driver or the schema could have said.
@@ -454,8 +455,9 @@ def search_with(asker: Asker, *pairs: tuple[str, str], without: str = "", **aske
 
 
 def test_a_body_beyond_the_bound_is_refused(asker: Asker) -> None:
-    """One byte more than 64 KiB is too large, and so is a filter of 100,000 levels."""
-    for body in ("{}".ljust(MAX_BODY + 1), nested(100_000), "[" * 100_000):
+    """One byte more than 64 KiB is too large, or 160 with a cursor, and so is a filter of 100,000 levels."""
+    longest = '{"cursor": null}'.ljust(MAX_BODY_WITH_CURSOR + 1)
+    for body in ("{}".ljust(MAX_BODY + 1), longest, nested(100_000), "[" * 100_000):
         is_refused(asker.world, asker.search(body), 413, "request-too-large")
 
 
