@@ -7,7 +7,7 @@ they are built here alone.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from gateway import accounting, limits, rendering
 from gateway.access import (
@@ -36,7 +36,7 @@ from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, U
 from gateway.instruments import Instruments
 from gateway.notices import Told
 from gateway.opaque import Cursors, Holder, Ids
-from gateway.openapi.document import specify
+from gateway.openapi.document import Addresses, specify
 from gateway.paging import Paging
 from gateway.plan.planner import Planner
 from gateway.policy.bundle import Bundle
@@ -101,6 +101,7 @@ class Custodian:
         ids: Ids,
         cursors: Cursors,
         rehearsal: Rehearsal,
+        addresses: Addresses,
         marked: Marked,
         clock: Clock,
         telemetry: Telemetry,
@@ -118,6 +119,7 @@ class Custodian:
         self._ids = ids
         self._cursors = cursors
         self._rehearsal = rehearsal
+        self._addresses = addresses
         self._marked = marked
         self._clock = clock
         self._telemetry = telemetry
@@ -267,7 +269,7 @@ class Custodian:
         rules = {rule for permit in permits for rule in permit.rules}
         notices = dict.fromkeys(notice for permit in permits for notice in permit.notices)
         policy = self._stands_on(inquiry, tuple(sorted(rules)), tuple(notices))
-        write = specify if isinstance(inquiry.question, Specify) else rendering.describe
+        write = partial(specify, self._addresses) if isinstance(inquiry.question, Specify) else rendering.describe
         return Found(write(decided, inquiry.question.purpose, policy), (), None, None, None)
 
     def _search(

@@ -94,6 +94,21 @@ def test_the_document_is_open_api_3_1(make_world: MakeWorld, day: str) -> None:
     assert len(names) == len(set(names))
 
 
+def test_the_document_says_where_the_api_is_and_where_tokens_come_from(make_world: MakeWorld) -> None:
+    """By the URLs of the settings: a client needs to be told no address but the document's own."""
+    world = make_world(audience="https://api.city.example/arrests")
+    found = document(world.asker())
+    metadata = world.request("GET", "/.well-known/oauth-authorization-server").get_json()
+    assert found["servers"] == [{"url": "https://api.city.example/arrests"}]
+    schemes = found["components"]["securitySchemes"]
+    assert found["security"] == [{"token": []}]
+    assert schemes["token"]["scheme"] == "bearer"
+    assert schemes["credentials"]["flows"]["clientCredentials"] == {
+        "tokenUrl": metadata["token_endpoint"],
+        "scopes": {},
+    }
+
+
 def test_a_denied_resource_has_no_address(make_world: MakeWorld) -> None:
     """What is left is what concerns the client itself."""
     found = document(make_world(**DAYS["nothing"]).asker())
