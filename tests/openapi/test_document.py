@@ -206,6 +206,27 @@ def test_refusals_have_the_codes_that_the_document_gives_their_status(client: As
     assert {code for code in Code if f'"{code}"' not in text} == {Code.METHOD_NOT_ALLOWED}
 
 
+def test_no_two_schemas_have_one_name(make_world: MakeWorld, tmp_path: Path) -> None:
+    """Not of a code that is compared in the form of another, nor of resources that are called as schemas are."""
+    policies = city.policies(tmp_path / "policies")
+    catalogue = (policies / "catalogue.yaml").read_text()
+    status = "codes: [held, released, transferred], class: custody"
+    head, name, resource = catalogue.replace(status, f"{status}, coarser: [record_status]").partition("  arrests:\n")
+    assert status in resource
+    (policies / "catalogue.yaml").write_text(f"{head}{name}{resource}\n  Text120:\n{resource}")
+    policy = (policies / "every-form.yaml").read_text().replace("mask: {", "mask: {custody_status: record_status, ")
+    both = policy + policy[policy.index("  - id: active") :].replace("arrests", "Text120").replace("id: ", "id: also-")
+    (policies / "every-form.yaml").write_text(both)
+    asker = make_world(policies=str(policies)).asker(city.CLIENT, "FBI")
+    found = document(asker)
+    asked = {"filter": {"custody_status": {"eq": "active"}}, "limit": 1}
+    for name in ("arrests", "Text120"):
+        search = found["components"]["schemas"][f"{name}.search"]
+        assert validator(found, search).is_valid(asked)
+        assert not validator(found, search).is_valid({"filter": {"custody_status": {"eq": "held"}}})
+        assert asker.search(asked, name).status_code == 200
+
+
 def test_the_document_takes_the_road_of_every_question(make_world: MakeWorld) -> None:
     """Without a token 401, without a purpose 400, with an unknown one 400; and an entry tells of it."""
     world = make_world(**DAYS["without victims"])
