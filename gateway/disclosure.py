@@ -187,18 +187,32 @@ class Custodian:
         return LoggedRefusal(refusal, body, self._log.append(entry))
 
     def refuse_unknown(self, refusal: Refusal, circumstances: Circumstances, *, action: str) -> LoggedRefusal:
-        """Refuse whoever is not known, or comes too often: counted with others of its kind and key."""
-        openings = (accounting.how(circumstances, len(body := self._marked(problem(refusal)))),)
-        entry = Entry(action, "refuse", refusal.code, self._clock(), None, {}, openings)
-        return LoggedRefusal(refusal, body, self._aggregate.add(entry, circumstances.source))
+        """Refuse whoever is not known, or comes too often."""
+        body = self._marked(problem(refusal))
+        return LoggedRefusal(refusal, body, self.count_unknown(refusal, circumstances, len(body), action=action))
 
     def refuse_counted(
         self, refusal: Refusal, subject: Subject, circumstances: Circumstances, *, action: str
     ) -> LoggedRefusal:
         """Refuse a known client that comes too often, or is suspended."""
-        openings = accounting.personal(subject, circumstances, len(body := self._marked(problem(refusal))))
+        body = self._marked(problem(refusal))
+        return LoggedRefusal(refusal, body, self.count(refusal, subject, circumstances, len(body), action=action))
+
+    def count_unknown(
+        self, refusal: Refusal, circumstances: Circumstances, bytes_out: int, *, action: str
+    ) -> LoggedEntry:
+        """Write down that whoever is not known was refused: counted with others of its kind and key."""
+        openings = (accounting.how(circumstances, bytes_out),)
+        entry = Entry(action, "refuse", refusal.code, self._clock(), None, {}, openings)
+        return self._aggregate.add(entry, circumstances.source)
+
+    def count(
+        self, refusal: Refusal, subject: Subject, circumstances: Circumstances, bytes_out: int, *, action: str
+    ) -> LoggedEntry:
+        """Write down that a known client was refused: counted with what else of its kind it is refused."""
+        openings = accounting.personal(subject, circumstances, bytes_out)
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, {}, openings)
-        return LoggedRefusal(refusal, body, self._aggregate.add(entry, subject.client))
+        return self._aggregate.add(entry, subject.client)
 
     def note(self, action: str, subject: Subject, circumstances: Circumstances, bytes_out: int) -> LoggedEntry:
         """Write down what a client did that disclosed no record, such as getting a token."""
