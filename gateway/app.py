@@ -38,6 +38,7 @@ from gateway.instruments import Instruments
 from gateway.keys import KeyFile, Keys
 from gateway.notices import Notices
 from gateway.opaque import Cursors, Ids
+from gateway.openapi.document import Addresses
 from gateway.policy.bundle import Bundle
 from gateway.policy.tables import Dialect
 from gateway.records import invented, schema
@@ -211,6 +212,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
             ids=opened.ids,
             cursors=Cursors(keys.cursors),
             rehearsal=_rehearsal(settings, policy.last),
+            addresses=Addresses(settings.resource_server, settings.issuer),
             marked=sandbox.marked(settings.log_origin),
             clock=clock,
             telemetry=telemetry,

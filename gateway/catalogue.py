@@ -318,7 +318,10 @@ def _domain(body: Mapping) -> Domain:
             codes = tuple(code.value for code in body.texts("codes"))
             if not codes:
                 raise FileError(body.place, "a code needs 'codes', the values that it can take")
-            return Domain(kind, most=max(map(len, codes)), codes=codes)
+            most = max(map(len, codes))
+            if most > MAX_TEXT:
+                raise FileError(body.keys["codes"], f"a code has at most {MAX_TEXT} characters")
+            return Domain(kind, most=most, codes=codes)
         case Kind.INTEGER:
             low = body.text("low").integer() if "low" in body.items else SMALL_INTEGERS[0]
             high = body.text("high").integer() if "high" in body.items else SMALL_INTEGERS[1]

@@ -7,7 +7,7 @@ they are built here alone.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from gateway import accounting, limits, rendering
 from gateway.access import (
@@ -36,7 +36,7 @@ from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, U
 from gateway.instruments import Instruments
 from gateway.notices import Told
 from gateway.opaque import Cursors, Holder, Ids
-from gateway.openapi.document import specify
+from gateway.openapi.document import Addresses, specify
 from gateway.paging import Paging
 from gateway.plan.planner import Planner
 from gateway.policy.bundle import Bundle
@@ -112,6 +112,7 @@ class Custodian:
         ids: Ids,
         cursors: Cursors,
         rehearsal: Rehearsal,
+        addresses: Addresses,
         marked: Marked,
         clock: Clock,
         telemetry: Telemetry,
@@ -129,6 +130,7 @@ class Custodian:
         self._ids = ids
         self._cursors = cursors
         self._rehearsal = rehearsal
+        self._addresses = addresses
         self._marked = marked
         self._clock = clock
         self._telemetry = telemetry
@@ -196,18 +198,32 @@ class Custodian:
         return LoggedRefusal(refusal, body, self._log.append(entry))
 
     def refuse_unknown(self, refusal: Refusal, circumstances: Circumstances, *, action: str) -> LoggedRefusal:
-        """Refuse whoever is not known, or comes too often: counted with others of its kind and key."""
-        openings = (accounting.how(circumstances, len(body := self._marked(problem(refusal)))),)
-        entry = Entry(action, "refuse", refusal.code, self._clock(), None, {}, openings)
-        return LoggedRefusal(refusal, body, self._aggregate.add(entry, circumstances.source))
+        """Refuse whoever is not known, or comes too often."""
+        body = self._marked(problem(refusal))
+        return LoggedRefusal(refusal, body, self.count_unknown(refusal, circumstances, len(body), action=action))
 
     def refuse_counted(
         self, refusal: Refusal, subject: Subject, circumstances: Circumstances, *, action: str
     ) -> LoggedRefusal:
         """Refuse a known client that comes too often, or is suspended."""
-        openings = accounting.personal(subject, circumstances, len(body := self._marked(problem(refusal))))
+        body = self._marked(problem(refusal))
+        return LoggedRefusal(refusal, body, self.count(refusal, subject, circumstances, len(body), action=action))
+
+    def count_unknown(
+        self, refusal: Refusal, circumstances: Circumstances, bytes_out: int, *, action: str
+    ) -> LoggedEntry:
+        """Write down that whoever is not known was refused: counted with others of its kind and key."""
+        openings = (accounting.how(circumstances, bytes_out),)
+        entry = Entry(action, "refuse", refusal.code, self._clock(), None, {}, openings)
+        return self._aggregate.add(entry, circumstances.source)
+
+    def count(
+        self, refusal: Refusal, subject: Subject, circumstances: Circumstances, bytes_out: int, *, action: str
+    ) -> LoggedEntry:
+        """Write down that a known client was refused: counted with what else of its kind it is refused."""
+        openings = accounting.personal(subject, circumstances, bytes_out)
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, {}, openings)
-        return LoggedRefusal(refusal, body, self._aggregate.add(entry, subject.client))
+        return self._aggregate.add(entry, subject.client)
 
     def note(self, action: str, subject: Subject, circumstances: Circumstances, bytes_out: int) -> LoggedEntry:
         """Write down what a client did that disclosed no record, such as getting a token."""
@@ -279,7 +295,7 @@ class Custodian:
         rules = {rule for permit in permits for rule in permit.rules}
         notices = dict.fromkeys(notice for permit in permits for notice in permit.notices)
         policy = self._stands_on(inquiry, tuple(sorted(rules)), tuple(notices))
-        write = specify if isinstance(inquiry.question, Specify) else rendering.describe
+        write = partial(specify, self._addresses) if isinstance(inquiry.question, Specify) else rendering.describe
         return Found(write(decided, inquiry.question.purpose, policy), (), None, None, None)
 
     def _search(self, inquiry: Inquiry, search: Search, reading: _Reading) -> Found:

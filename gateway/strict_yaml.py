@@ -1,8 +1,8 @@
 """Reads the YAML files that lawyers write: strictly, and with the place of every value.
 
 Refused: duplicate keys, anchors and aliases, tags, files over 1 MiB, nesting over 30 levels, encodings other than
-UTF-8, unknown keys. Scalars are read as strings and typed by the reader that expects them, so that a bare `no` or
-`2014-04-16` means what is written.
+UTF-8, escapes that stand for no character, versions of YAML, unknown keys. Scalars are read as strings and typed by the
+reader that expects them, so that a bare `no` or `2014-04-16` means what is written.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import StreamMark, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -25,6 +25,7 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 30
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ def read(content: bytes, name: str) -> Mapping:
         node = YAML(typ="safe", pure=True).compose(text)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = start if mark is None else Place(name, mark.line + 1, mark.column + 1)
+        place = start if mark is None else _place(mark, name)
         raise FileError(place, _told(str(getattr(error, "problem", None) or "not well-formed YAML"))) from None
     if not isinstance(node, MappingNode):
         raise FileError(start, "the file must hold a mapping")
@@ -218,14 +219,25 @@ def _told(problem: str) -> str:
 
 def _refuse_tricks(text: str, name: str) -> None:
     depth = 0
-    for event in YAML(typ="safe", pure=True).parse(text):
-        mark = event.start_mark
-        place = Place(name, mark.line + 1, mark.column + 1)
+    yaml = YAML(typ="safe", pure=True)
+    _, parser = yaml.get_constructor_parser(text)
+    while True:
+        try:
+            if not parser.check_event():
+                return
+        except (ValueError, OverflowError, IndexError):
+            # The parser itself trips over an escape beyond the last character, and over a version (%YAML).
+            why = "an escape stands for no character, or a directive says a version of YAML"
+            raise FileError(_place(yaml.reader.get_mark(), name), why) from None
+        event = parser.get_event()
+        place = _place(event.start_mark, name)
         anchored = isinstance(event, NodeEvent) and event.anchor is not None
         if isinstance(event, AliasEvent) or anchored:
             raise FileError(place, "anchors and aliases are not allowed")
         if isinstance(event, (ScalarEvent, CollectionStartEvent)) and event.tag is not None:
             raise FileError(place, "tags are not allowed")
+        if isinstance(event, ScalarEvent) and _SURROGATE.search(event.value):
+            raise FileError(place, "an escape from \\ud800 to \\udfff is half a character; write the whole one")
         if isinstance(event, CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
@@ -234,13 +246,17 @@ def _refuse_tricks(text: str, name: str) -> None:
             depth -= 1
 
 
+def _place(mark: StreamMark, name: str) -> Place:
+    return Place(name, mark.line + 1, mark.column + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     name: str
     lines: list[str]
 
     def place(self, node: Node) -> Place:
-        return Place(self.name, node.start_mark.line + 1, node.start_mark.column + 1)
+        return _place(node.start_mark, self.name)
 
     def value(self, node: Node) -> Value:
         match node:

@@ -2,8 +2,10 @@
 
 import json
 import sys
+import time
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -140,23 +142,36 @@ def keygen(path: Path, algorithm: str) -> None:
 @click.option("--officer", help="the officer for whom the program asks")
 def token(client_id: str, key: Path, issuer: str, officer: str | None) -> None:
     """Get an access token, as an agency's program does, and print it."""
-    asserted = tokens.assertion(client_id, issuer, key_files.read_private(key), officer)
-    form = {
-        "grant_type": "client_credentials",
-        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": asserted,
-    }
+    private = key_files.read_private(key)
     if not issuer.startswith(("http://", "https://")):
         raise ConfigurationError("the issuer is a URL")
-    request = urllib.request.Request(f"{issuer}/oauth/token", urllib.parse.urlencode(form).encode())  # noqa: S310 -- as above
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 -- the scheme is checked above
-            click.echo(json.load(response)["access_token"])
+        click.echo(_token(issuer, lambda: tokens.assertion(client_id, issuer, private, officer)))
     except urllib.error.HTTPError as error:
         click.echo(error.read().decode(), err=True)
         sys.exit(1)
     except urllib.error.URLError:
         raise ConfigurationError(f"{issuer} can't be reached") from None
+
+
+def _token(issuer: str, asserted: Callable[[], str], tries: int = 5) -> str:
+    """Ask for a token; come again when the gateway says so, with another assertion."""
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": asserted(),
+    }
+    request = urllib.request.Request(f"{issuer}/oauth/token", urllib.parse.urlencode(form).encode())  # noqa: S310 -- the scheme was checked
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 -- as above
+            return str(json.load(response)["access_token"])
+    except urllib.error.HTTPError as error:
+        wait = error.headers.get("Retry-After", "")
+        if not tries or not wait.isdecimal():
+            raise
+        error.close()
+    time.sleep(int(wait))
+    return _token(issuer, asserted, tries - 1)
 
 
 def make_key_pair(path: Path, algorithm: str) -> None:

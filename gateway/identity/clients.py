@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -108,28 +107,18 @@ _ALL = (
     .order_by(tables.client.c.client_id)
 )
 _FIND = _ALL.where(tables.client.c.client_id == sa.bindparam("client_id"))
-
-
-_COLUMNS = tuple(column.name for column in _FIND.selected_columns)
-# Every request asks it.
+# Every request asks it; its one column is the row as JSON.
+_AS_JSON = sa.select(sa.func.to_json(sa.literal_column("found"))).select_from(_FIND.order_by(None).subquery("found"))
 _DIALECT: Dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call] # SQLAlchemy's own
-_PREPARED = Prepared(b"find_client", str(_FIND.compile(dialect=_DIALECT)).encode())
+_PREPARED = Prepared(b"find_client", str(_AS_JSON.compile(dialect=_DIALECT)).encode())
 
 
 @lru_cache(maxsize=256)
-def _read(row: tuple[bytes | None, ...]) -> Client:
+def _read(row: tuple[bytes, ...]) -> Client:
     """Read a client from its row as PostgreSQL writes it; as long as the row is the same, so is the client."""
-    told = {name: None if value is None else value.decode() for name, value in zip(_COLUMNS, row, strict=True)}
-    read: dict[str, Callable[[str], object]] = {
-        "public_key": json.loads,
-        "purposes": json.loads,
-        "certifications": json.loads,
-        "version": int,
-        "criminal_justice_agency": "t".__eq__,
-        "starts": date.fromisoformat,
-        "until": date.fromisoformat,
-    }
-    return _client(SimpleNamespace(**{k: v if v is None else read.get(k, str)(v) for k, v in told.items()}))
+    told = json.loads(row[0])
+    days = {name: told[name] and date.fromisoformat(told[name]) for name in ("starts", "until")}
+    return _client(SimpleNamespace(**told | days))
 
 
 def _client(row: Any) -> Client:

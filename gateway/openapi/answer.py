@@ -86,7 +86,7 @@ def common(components: Components) -> None:
     components.put(
         "Problem",
         {
-            "description": "A refusal (RFC 9457). `code` is stable; texts may change.",
+            "description": "A refusal (RFC 9457). `code` is stable, and others may be added; texts may change.",
             **opened(
                 {
                     "type": {"type": "string", "format": "uri", "pattern": "^urn:arrest-gateway:problem:[a-z-]+$"},
@@ -221,7 +221,7 @@ def refusals(codes: Iterable[Code]) -> Schema:
 
 
 def _refusal(status: int, codes: list[Code]) -> Schema:
-    told = {"status": {"const": status}, "code": {"enum": [code.value for code in codes]}}
+    told = {"status": {"const": status}, "code": {"examples": [code.value for code in codes]}}
     return {
         "description": "; ".join(dict.fromkeys(STATUS_AND_TITLE[code][1] for code in codes)),
         "headers": _headers(_ALWAYS if status == _UNAVAILABLE else (*_LOGGED, *_ALWAYS)) | _headers_of(status, codes),

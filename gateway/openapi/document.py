@@ -1,6 +1,7 @@
 """The document: the addresses that a caller may ask for a purpose, each with its questions, answers and refusals."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import msgspec
 
@@ -44,7 +45,17 @@ _RECEIPT_LINK = {"receipt": {"operationId": "receipt", "parameters": {"id": "$re
 _ENTRY = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 
 
-def specify(resources: Mapping[str, tuple[Resource, Permit | Deny]], purpose: str, policy: Policy) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The URLs by which clients know the API, and the authorization server."""
+
+    api: str
+    issuer: str
+
+
+def specify(
+    addresses: Addresses, resources: Mapping[str, tuple[Resource, Permit | Deny]], purpose: str, policy: Policy
+) -> bytes:
     """Write the document for what a client may see of every resource."""
     components = Components()
     answer.common(components)
@@ -70,23 +81,37 @@ def specify(resources: Mapping[str, tuple[Resource, Permit | Deny]], purpose: st
             ),
             "x-policy": policy,
         },
+        "servers": [{"url": addresses.api}],
         "security": [{"token": []}],
         "paths": paths,
         "components": {
             "schemas": components.schemas,
             "headers": answer.HEADERS,
             "parameters": _parameters(purpose),
-            "securitySchemes": {
-                "token": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "An access token of /oauth/token: client_credentials with private_key_jwt.",
-                }
-            },
+            "securitySchemes": _schemes(addresses.issuer),
         },
     }
     return msgspec.json.encode(document)
+
+
+def _schemes(issuer: str) -> Schema:
+    """Say what a client proves itself by, and how it gets that: OpenAPI 3.1 has no word for `private_key_jwt`."""
+    return {
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An access token, from the address that `credentials` gives.",
+        },
+        "credentials": {
+            "type": "oauth2",
+            "description": (
+                "How a token is got. The client authenticates by private_key_jwt (RFC 7523), not by a secret; the "
+                f"server's metadata (RFC 8414) is at {issuer}/.well-known/oauth-authorization-server."
+            ),
+            "flows": {"clientCredentials": {"tokenUrl": f"{issuer}/oauth/token", "scopes": {}}},
+        },
+    }
 
 
 def _parameters(purpose: str) -> Schema:

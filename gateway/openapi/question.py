@@ -146,10 +146,11 @@ def _filter(resource: Resource, view: View, components: Components) -> Schema:
 
 def _tests(resource: Resource, view: View, paths: Iterable[str], components: Components) -> Schema:
     """Describe the comparisons of paths of the view; what has none is left out."""
-    domains = ((path, view.domain(resource, path)) for path in paths)
+    domains = ((path, view.domain(resource, path), view.cells[path].mask) for path in paths)
     return {
-        path: components.tests(domain, f"{resource.name}.{path}")
-        for path, domain in domains
+        # What is compared in the form of another field has that field's values.
+        path: components.tests(domain, f"{resource.name}.{path if mask is None else mask.field}")
+        for path, domain, mask in domains
         if domain is not None and operators(domain)
     }
 

@@ -10,7 +10,8 @@ from flask import Blueprint, Flask, Response, g, jsonify, request
 
 from gateway import sandbox
 from gateway.access import Circumstances, Subject
-from gateway.disclosure import Custodian, LoggedRefusal
+from gateway.audit.log import LoggedEntry
+from gateway.disclosure import Custodian
 from gateway.errors import Code, Unauthenticated
 from gateway.identity.tokens import (
     LIFETIME,
@@ -79,18 +80,18 @@ def blueprint(
             subject = Subject(authenticated.client.id, authenticated.client.agreement, authenticated.officer)
             entry = custodian.note("token", subject, came, len(response.get_data()))
         else:
-            entry = refused(came).entry
+            entry = refused(came, len(response.get_data()))
             if response.status_code == UNAUTHORIZED:
                 response.headers["WWW-Authenticate"] = METHOD
         note(response, entry)
         return response
 
-    def refused(came: Circumstances) -> LoggedRefusal:
+    def refused(came: Circumstances, bytes_out: int) -> LoggedEntry:
         if "suspended" in g:
             told = SuspendedClient(g.suspended)
-            return custodian.refuse_counted(told, told.subject, came, action="token")
+            return custodian.count(told, told.subject, came, bytes_out, action="token")
         refusal = Unauthenticated(Code.UNAUTHENTICATED, "The token request was refused.")
-        return custodian.refuse_unknown(refusal, came, action="token")
+        return custodian.count_unknown(refusal, came, bytes_out, action="token")
 
     @oauth.get("/.well-known/oauth-authorization-server")
     def authorization_server() -> Response:

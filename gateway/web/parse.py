@@ -34,6 +34,7 @@ from gateway.bounds import (
     MAX_DEPTH,
     MAX_FIELDS,
     MAX_PAGE,
+    MAX_QUESTION,
     MAX_SORT,
     MAX_TESTS,
     STARTS_IN_ROWS,
@@ -104,6 +105,8 @@ def search(request: Request, resource: str) -> Search:
 def search_in(content: bytes, resource: str, purpose: str, case: str | None) -> Search:
     """Read the question that a body asks."""
     body = _object(content)
+    if body.get("cursor") is None and len(content) > MAX_QUESTION:
+        raise Malformed(Code.TOO_LARGE, f"A question may have {MAX_QUESTION} bytes beside its cursor.")
     unknown = body.keys() - _MEMBERS
     if unknown:
         raise Malformed(Code.UNKNOWN_PARAMETER, f"The body may hold {', '.join(sorted(_MEMBERS))}.")

@@ -72,6 +72,27 @@ def test_a_cursor_is_as_long_as_what_it_holds(city: City) -> None:
         assert len(lengths) == 1
 
 
+def test_whatever_was_asked_can_be_asked_again_with_its_cursor(
+    found_city: FoundCity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C23: the longest question, sorted by three of the longest texts, all of their characters in the longest form."""
+    long = "type: text, most: 4000, class: open}"
+    catalogue = small.CATALOGUE.replace("type: text, most: 12, class: open, coarser: [code, grade]}", long)
+    assert "type: statute, most: 24, class: open}" in catalogue
+    texts = f"{long}\n      again: {{column: name, {long}"
+    monkeypatch.setattr(small, "CATALOGUE", catalogue.replace("type: statute, most: 24, class: open}", texts, 1))
+    city = found_city(small.document([small.EVERYTHING]))
+    text = "\x01" * 4000
+    city.fill(case(1, name=text, cite=text), case(2, name=text, cite=text))
+    question = '{"sort": ["name", "-cite", "again"], "fields": ["code"], "limit": 1'
+    first = city.asker.search(f"{question.ljust(64 * 1024 - 1)}}}", "cases")
+    assert first.status_code == 200, first.text
+    cursor = first.get_json()["next"]
+    second = city.asker.search(f'{question.ljust(64 * 1024 - 1)},\n  "cursor" : "{cursor}"\n}}', "cases")
+    assert second.status_code == 200, second.text
+    assert [city.key_of(page.get_json()["records"][0]["id"]) for page in (first, second)] == [1, 2]
+
+
 def test_a_cursor_is_read_edited_or_used_by_another(city: City) -> None:
     """C23: PostGraphile. Nothing can be read in it, no bit of it changed, and another client can't use it."""
     city.fill(*(case(n, code="CANAR") for n in range(1, 4)))

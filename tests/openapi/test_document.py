@@ -94,6 +94,21 @@ def test_the_document_is_open_api_3_1(make_world: MakeWorld, day: str) -> None:
     assert len(names) == len(set(names))
 
 
+def test_the_document_says_where_the_api_is_and_where_tokens_come_from(make_world: MakeWorld) -> None:
+    """By the URLs of the settings: a client needs to be told no address but the document's own."""
+    world = make_world(audience="https://api.city.example/arrests")
+    found = document(world.asker())
+    metadata = world.request("GET", "/.well-known/oauth-authorization-server").get_json()
+    assert found["servers"] == [{"url": "https://api.city.example/arrests"}]
+    schemes = found["components"]["securitySchemes"]
+    assert found["security"] == [{"token": []}]
+    assert schemes["token"]["scheme"] == "bearer"
+    assert schemes["credentials"]["flows"]["clientCredentials"] == {
+        "tokenUrl": metadata["token_endpoint"],
+        "scopes": {},
+    }
+
+
 def test_a_denied_resource_has_no_address(make_world: MakeWorld) -> None:
     """What is left is what concerns the client itself."""
     found = document(make_world(**DAYS["nothing"]).asker())
@@ -171,20 +186,45 @@ def test_refusals_have_the_codes_that_the_document_gives_their_status(client: As
         {"cursor": "AAAA"},
         " " * (64 * 1024 + 1),
     )
-    for asked in searches:
-        response = client.search(asked)
-        schema = described(found, "/v1/arrests/search", "post", response.status_code)
-        assert validator(found, schema).is_valid(response.get_json()), response.text
+    answers = [("post", "/v1/arrests/search", client.search(asked)) for asked in searches]
     for path, shown in (
         ("/v1/arrests/AAAA", "/v1/arrests/{id}"),
         ("/v1/entries/AAAA", "/v1/entries/{id}"),
         ("/openapi.json?a=1", "/openapi.json"),
     ):
-        response = client.get(path)
-        assert validator(found, described(found, shown, "get", response.status_code)).is_valid(response.get_json())
+        answers.append(("get", shown, client.get(path)))
+    for method, shown, response in answers:
+        schema = described(found, shown, method, response.status_code)
+        assert validator(found, schema).is_valid(response.get_json()), response.text
+        _, told = schema["allOf"]
+        assert response.get_json()["code"] in told["properties"]["code"]["examples"]
+        # The guide promises that codes may be added: a client that was made of this document must take them.
+        assert validator(found, schema).is_valid(response.get_json() | {"code": "added-later"})
+        assert not validator(found, schema).is_valid(response.get_json() | {"code": 1})
     text = json.dumps(found)
     # The document shows no method that is not allowed.
     assert {code for code in Code if f'"{code}"' not in text} == {Code.METHOD_NOT_ALLOWED}
+
+
+def test_no_two_schemas_have_one_name(make_world: MakeWorld, tmp_path: Path) -> None:
+    """Not of a code that is compared in the form of another, nor of resources that are called as schemas are."""
+    policies = city.policies(tmp_path / "policies")
+    catalogue = (policies / "catalogue.yaml").read_text()
+    status = "codes: [held, released, transferred], class: custody"
+    head, name, resource = catalogue.replace(status, f"{status}, coarser: [record_status]").partition("  arrests:\n")
+    assert status in resource
+    (policies / "catalogue.yaml").write_text(f"{head}{name}{resource}\n  Text120:\n{resource}")
+    policy = (policies / "every-form.yaml").read_text().replace("mask: {", "mask: {custody_status: record_status, ")
+    both = policy + policy[policy.index("  - id: active") :].replace("arrests", "Text120").replace("id: ", "id: also-")
+    (policies / "every-form.yaml").write_text(both)
+    asker = make_world(policies=str(policies)).asker(city.CLIENT, "FBI")
+    found = document(asker)
+    asked = {"filter": {"custody_status": {"eq": "active"}}, "limit": 1}
+    for name in ("arrests", "Text120"):
+        search = found["components"]["schemas"][f"{name}.search"]
+        assert validator(found, search).is_valid(asked)
+        assert not validator(found, search).is_valid({"filter": {"custody_status": {"eq": "held"}}})
+        assert asker.search(asked, name).status_code == 200
 
 
 def test_the_document_takes_the_road_of_every_question(make_world: MakeWorld) -> None:

@@ -12,7 +12,7 @@ from jsonschema_rs import Draft202012Validator
 from gateway.access import AccessRequest, Action, Subject
 from gateway.domains import DATES, MOMENT, MOMENTS, Domain, Kind, OutOfDomainError
 from gateway.errors import Refusal
-from gateway.openapi.document import specify
+from gateway.openapi.document import Addresses, specify
 from gateway.plan.planner import Planner
 from gateway.policy.bundle import load
 from gateway.policy.compose import Permit
@@ -21,7 +21,7 @@ from gateway.policy.tables import Dialect
 from gateway.rendering import Policy
 from gateway.web import parse
 from tests.openapi import city
-from tests.world import IMMIGRATION, POLICIES, agreement
+from tests.world import IMMIGRATION, ISSUER, POLICIES, agreement
 
 OPERATORS = ("eq", "ne", "in", "lt", "lte", "gt", "gte", "prefix", "starts", "is_null", "any", "none", "all", "like")
 VALUES: tuple[Any, ...] = (
@@ -66,7 +66,8 @@ class Asked:
         assert isinstance(permit, Permit)
         self.view = permit.view
         self._planner = Planner(self.resource, Dialect.SQLITE)
-        content = specify({"arrests": (self.resource, permit)}, purpose, Policy(bundle.digest, (), (), None))
+        addresses, policy = Addresses(ISSUER, ISSUER), Policy(bundle.digest, (), (), None)
+        content = specify(addresses, {"arrests": (self.resource, permit)}, purpose, policy)
         document = json.loads(content)
         schema = document["components"]["schemas"]["arrests.search"]
         self._schema = Draft202012Validator(schema | {"components": document["components"]})

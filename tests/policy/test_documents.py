@@ -10,6 +10,8 @@ import pytest
 
 from gateway.access import INSTRUMENTS, SIGNERS, Action
 from gateway.cases.document import DENIALS
+from gateway.cases.run import run
+from gateway.policy.archive import read_directory
 from gateway.policy.bundle import load
 from gateway.policy.cel_types import SUBJECT_FIELDS
 from gateway.policy.check import check, load_checked
@@ -44,6 +46,13 @@ REFUSED = [
     ("status: in-force", "status: !!str in-force", "doc.yaml:3:9", "tags"),
     ("status: in-force", "status: in_force", "doc.yaml:3:9", "not one of"),
     ("status: in-force", "status: [in-force", "doc.yaml:", "expected"),
+    ("title: A document", 'title: "A \\ud800"', "doc.yaml:2:8", "half a character"),
+    ("title: A document", 'title: "A \\ud83d\\ude00"', "doc.yaml:2:8", "half a character"),
+    ("title: A document", 'title: "A \\U00110000"', "doc.yaml:2:13", "no character"),
+    ("title: A document", 'title: "A \\UFFFFFFFF"', "doc.yaml:2:13", "no character"),
+    ("title: A document", '"title\\udfff": A document', "doc.yaml:2:1", "half a character"),
+    ('subjects: "true"', "subjects: \"subject.nation == '\\ud800'\"", "doc.yaml:6:11", "half a character"),
+    ("policy: doc\n", "%YAML 1.3\n---\npolicy: doc\n", "doc.yaml:1:10", "version"),
     ("title: A document", "tittle: A document", "doc.yaml:2:1", "unknown key 'tittle'"),
     ("effective: {from: 2000-01-01}", "effective: {from: 2000-02-30}", "doc.yaml:5:19", "not a date"),
     ("effective: {from: 2000-01-01}", "effective: {from: 2000-W01-1}", "doc.yaml:5:19", "not a date"),
@@ -156,6 +165,15 @@ def test_a_resource_at_an_address_that_is_taken_is_refused(tmp_path: Path, taken
         load(tmp_path)
 
 
+def test_a_code_that_no_cursor_could_hold_is_refused(tmp_path: Path) -> None:
+    """A code is no longer than the longest text, or the page after it could not be asked for."""
+    small.write(tmp_path, small.document([small.EVERYTHING]))
+    path = tmp_path / "catalogue.yaml"
+    path.write_text(small.CATALOGUE.replace("codes: [F1,", f"codes: [{'F' * 4001}, F1,", 1))
+    with pytest.raises(FileError, match=r"^catalogue\.yaml:\d+:\d+: a code has at most 4000 characters"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe\x00", b"- a\n", b"a: " + b"x" * (1 << 20), b"a: " + b"[" * 5000, GOOD.encode("utf-16")]
 )
@@ -165,6 +183,15 @@ def test_what_is_no_document_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "doc.yaml").write_bytes(content)
     with pytest.raises(FileError, match=r"^doc\.yaml:"):
         load_checked(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["catalogue.yaml", "lists/words.yaml", "doc.yaml", "doc_test.yaml"])
+def test_half_a_character_is_refused_wherever_it_stands(tmp_path: Path, file: str) -> None:
+    """No text of a policy may fail later: in CEL, in the database, or where an answer is written."""
+    small.write(tmp_path, small.document([small.EVERYTHING]))
+    (tmp_path / file).write_text('x:\n  - ["\\udc00"]\n')
+    with pytest.raises(FileError, match=rf"^{file}:2:6: an escape"):
+        run(read_directory(tmp_path))
 
 
 def test_a_file_of_another_ending_is_refused(tmp_path: Path) -> None:

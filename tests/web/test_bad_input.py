@@ -22,7 +22,8 @@ from tests.world import POLICIES, Asker, Databases, World
 
 # ICE sees neither victims, witnesses nor narratives on this day.
 DAY = "2011-01-01"
-MAX_BODY = 64 * 1024
+MAX_QUESTION = 64 * 1024
+MAX_BODY = 160 * 1024
 HIDDEN, NONEXISTENT = "narrative", "nonsense"
 CRIMINAL, IMMIGRATION = "criminal-investigation", "immigration-enforcement"
 # What only a statement, a driver or the schema could have said.
@@ -391,7 +392,7 @@ def test_a_question_that_cannot_be_answered_is_refused_with_its_code(
         compared("arrested_at", "lt", "2014-04-16T10:00:00.5-04:00"),
         compared("bail_amount", "lte", 1_000_000_000),
         '{"limit": 200, "sort": ["district", "-category", "offence"]}',
-        json.dumps({"limit": 1}).ljust(MAX_BODY),
+        json.dumps({"limit": 1}).ljust(MAX_QUESTION),
     ],
 )
 def test_what_lies_just_inside_the_bounds_is_answered(asker: Asker, body: str) -> None:
@@ -454,9 +455,13 @@ def search_with(asker: Asker, *pairs: tuple[str, str], without: str = "", **aske
 
 
 def test_a_body_beyond_the_bound_is_refused(asker: Asker) -> None:
-    """One byte more than 64 KiB is too large, and so is a filter of 100,000 levels."""
-    for body in ("{}".ljust(MAX_BODY + 1), nested(100_000), "[" * 100_000):
+    """One byte more than 64 KiB is too large, or 160 with a cursor; what is nested too deeply is too complex."""
+    beside = '{"cursor": null}'.ljust(MAX_QUESTION + 1)
+    longest = '{"cursor": "A"}'.ljust(MAX_BODY + 1)
+    for body in ("{}".ljust(MAX_QUESTION + 1), beside, longest, nested(200_000), "[" * 200_000):
         is_refused(asker.world, asker.search(body), 413, "request-too-large")
+    for body in (nested(5_000), "[" * 60_000):
+        is_refused(asker.world, asker.search(body), 400, "filter-too-complex")
 
 
 class Endless(io.RawIOBase):
@@ -486,7 +491,7 @@ def test_a_chunked_body_is_cut_at_the_bound(asker: Asker) -> None:
         environ_overrides={"wsgi.input": body, "wsgi.input_terminated": True},
     )
     is_refused(asker.world, response, 413, "request-too-large")
-    assert body.taken <= 4 * MAX_BODY
+    assert body.taken <= 2 * MAX_BODY
 
 
 def test_a_chunked_body_is_not_answered_by_its_beginning(asker: Asker) -> None:
