@@ -6,7 +6,7 @@ they are built here alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 
 from gateway import accounting, limits, rendering
@@ -32,7 +32,7 @@ from gateway.audit.publishing import Publishing
 from gateway.audit.receipts import Receipts
 from gateway.canonical import Json
 from gateway.catalogue import Resource
-from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, Unavailable
+from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, Throttled, Unavailable
 from gateway.instruments import Instruments
 from gateway.notices import Told
 from gateway.opaque import Cursors, Holder, Ids
@@ -230,6 +230,9 @@ class Custodian:
         if resource.name in self._fitting.unfit:
             raise Unavailable
         permit = self._permit(inquiry, resource)
+        if permit.budgets and inquiry.subject.over == self._day(inquiry):
+            # Before the arrest database is asked, so that not even time tells what it would have said.
+            raise limits.spent()
         covering = self._covering(inquiry, permit)
         planner = _planner(bundle, resource.name, self._dialect)
         policy = self._stands_on(inquiry, permit.rules, permit.notices)
@@ -336,9 +339,20 @@ class Custodian:
             one = by_person and row.person is not None
             counted = person(row.person) if one else record(resource.name, row.key)
             marks.append(self._openings.index_of(counted).hex())
-        day = inquiry.now.astimezone(inquiry.bundle.catalogue.time_zone).date()
-        at_most = min(budget.at_most for budget in found.permit.budgets)
-        return limits.Charge(inquiry.subject.agreement.id, day, at_most, tuple(marks))
+        return self._charged(inquiry, found.permit, tuple(marks))
+
+    def _charged(
+        self, inquiry: Inquiry, decision: Permit | Deny | None, marks: tuple[str, ...]
+    ) -> limits.Charge | None:
+        """Charge what is counted to the budget that binds, if one does."""
+        if not isinstance(decision, Permit) or not decision.budgets:
+            return None
+        at_most = min(budget.at_most for budget in decision.budgets)
+        return limits.Charge(inquiry.subject.agreement.id, self._day(inquiry), at_most, marks)
+
+    def _day(self, inquiry: Inquiry) -> date:
+        """Return the day of the city, by which budgets count; no rehearsal changes it."""
+        return inquiry.now.astimezone(inquiry.bundle.catalogue.time_zone).date()
 
     def _report_defects(self, found: Found) -> None:
         for row in found.rows:
@@ -347,16 +361,33 @@ class Custodian:
 
     def _refuse(self, inquiry: Inquiry, refusal: Refusal) -> LoggedRefusal:
         body = self._marked(problem(refusal))
-        entry = accounting.refused(inquiry, refusal, self._reports(inquiry), len(body))
-        return LoggedRefusal(refusal, body, self._log.append(entry))
+        decision = self._decided(inquiry)
+        # A report may be owed for the request, whatever comes of it.
+        reports = () if decision is None else decision.reports
+        entry = accounting.refused(inquiry, refusal, reports, len(body))
+        charge = self._charged(inquiry, decision, ())
+        try:
+            return LoggedRefusal(refusal, body, self._told(entry, refusal.code, charge))
+        except Throttled as spent:
+            return self._refuse(inquiry, spent)
 
-    def _reports(self, inquiry: Inquiry) -> tuple[str, ...]:
-        """Return the tags of an inquiry: a report may be owed for the request, whatever comes of it."""
+    def _told(self, entry: Entry, code: Code, charge: limits.Charge | None) -> LoggedEntry:
+        """Write a refusal down; count it where the budget refused, and raise Throttled where nothing may be told."""
+        match charge, code:
+            case limits.Charge(), Code.BUDGET_SPENT:
+                return self._log.append(entry, charge.refuse)
+            case limits.Charge(), Code.RECORD_NOT_FOUND:
+                return self._log.charge(entry, charge)
+            case _:
+                return self._log.append(entry)
+
+    def _decided(self, inquiry: Inquiry) -> Permit | Deny | None:
+        """Return the decision on a question about records, if it can be decided on."""
         question, catalogue = inquiry.question, inquiry.bundle.catalogue
         if isinstance(question, Describe | Specify) or question.purpose not in catalogue.purposes:
-            return ()
+            return None
         resource = catalogue.resources.get(question.resource)
-        return () if resource is None else self._decide(inquiry, resource).reports
+        return None if resource is None else self._decide(inquiry, resource)
 
 
 @lru_cache(maxsize=512)

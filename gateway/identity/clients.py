@@ -30,12 +30,13 @@ PublicKey = ECKey | OKPKey
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered program of an agency, with its public key and its agreement."""
+    """A registered program of an agency, with its public key, its agreement, and the last day that was over for it."""
 
     id: str
     active: bool
     public_key: dict[str, Any]
     agreement: Agreement
+    over: date | None
 
 
 def register(connection: Connection, client_id: str, public_key: PublicKey, agreement: Agreement) -> None:
@@ -100,9 +101,15 @@ class Clients:
             return tuple(_client(row) for row in connection.execute(_ALL))
 
 
+_REFUSAL = tables.budget_refusal
+_OVER = (
+    sa.select(sa.func.max(_REFUSAL.c.day))
+    .where(_REFUSAL.c.agreement_id == tables.client.c.agreement_id, _REFUSAL.c.refusals_left == sa.literal_column("0"))
+    .scalar_subquery()
+)
 _ALL = (
     sa.select(tables.client, *(c for c in tables.agreement.c if c.name != "state"))
-    .add_columns(tables.agreement.c.state.label("agreement_state"))
+    .add_columns(tables.agreement.c.state.label("agreement_state"), _OVER.label("over"))
     .join(tables.agreement, tables.agreement.c.agreement_id == tables.client.c.agreement_id)
     .order_by(tables.client.c.client_id)
 )
@@ -127,6 +134,7 @@ def _read(row: tuple[bytes | None, ...]) -> Client:
         "criminal_justice_agency": "t".__eq__,
         "starts": date.fromisoformat,
         "until": date.fromisoformat,
+        "over": date.fromisoformat,
     }
     return _client(SimpleNamespace(**{k: v if v is None else read.get(k, str)(v) for k, v in told.items()}))
 
@@ -151,4 +159,5 @@ def _client(row: Any) -> Client:
             certifications=tuple(agreements.certification(each) for each in row.certifications),
             address=row.address,
         ),
+        over=row.over,
     )
