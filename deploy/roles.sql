@@ -44,6 +44,7 @@ SELECT :'part' = 'arrests' AS arrests, :'part' = 'store' AS store, :'part' = 'au
     GRANT SELECT, INSERT, DELETE ON pending TO :"writer";
     GRANT SELECT, UPDATE ON tree_head TO :"writer";
     GRANT SELECT, INSERT ON budget_mark TO :"writer";
+    GRANT SELECT, INSERT, UPDATE (refusals_left) ON budget_refusal TO :"writer";
     -- How far alerts and the SIEM have read on; and which notices are overdue.
     GRANT SELECT, INSERT, UPDATE ON forwarded TO :"writer";
     GRANT SELECT ON notice TO :"writer";

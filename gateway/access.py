@@ -62,11 +62,15 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An authenticated client under its agreement, and the officer whom its token names."""
+    """An authenticated client under its agreement, and the officer whom its token names.
+
+    `over` is the last day that was over for the agreement before it had ended, because its budget refused too often.
+    """
 
     client: str
     agreement: Agreement
     officer: str | None = None
+    over: date | None = None
 
     def attributes(self) -> dict[str, Scalar]:
         """Return what a policy's `subjects` condition can ask about."""

@@ -164,7 +164,7 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
     1. The store is of this version, keeps its promises, holds this log under these keys, and continues what is public.
     2. A bundle is in force, by statements that the registered approvers signed.
     3. A resource of its catalogue, at least, fits the arrest database, which is opened for reading only, and is
-       invented if this is a sandbox, and only then.
+       invented if this is a sandbox or rehearses, and only then.
     """
     with ExitStack() as refused:
         telemetry = Telemetry()
@@ -183,8 +183,8 @@ def build(settings: Settings, clock: Clock = now, monotonic: Callable[[], float]
         records = Records(settings.arrest_url, settings.query_timeout)
         refused.callback(records.engine.dispose)
         schema.check_encoding(records.engine)
-        invented.check(records.engine, sandbox=settings.sandbox)
-        fitting = schema.Fitting(records.engine, telemetry.resources_unfit, monotonic, sandbox=settings.sandbox)
+        invented.check(records.engine, settings.only_invented)
+        fitting = schema.Fitting(records.engine, telemetry.resources_unfit, monotonic, settings.only_invented)
         policy = Current(
             Register(store, log, clock),
             partial(approvers.read, settings.approvers),
@@ -284,7 +284,7 @@ def _rehearsal(settings: Settings, bundle: Bundle) -> Rehearsal:
     unknown = settings.proposed - bundle.documents.keys()
     if unknown:
         raise ConfigurationError(f"GATEWAY_REHEARSAL_WITH names what is no policy: {', '.join(sorted(unknown))}")
-    if settings.rehearsal_day or settings.proposed:
+    if settings.rehearses:
         structlog.get_logger().warning("rehearsal", day=str(settings.rehearsal_day), proposed=sorted(settings.proposed))
     return Rehearsal(settings.rehearsal_day, settings.proposed)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
 
-from gateway import accounting, limits, rendering
+from gateway import accounting, charging, limits, rendering
 from gateway.access import (
     AccessRequest,
     Action,
@@ -25,14 +25,14 @@ from gateway.access import (
 from gateway.accounting import Found, Inquiry, Rehearsal
 from gateway.activation.current import Current
 from gateway.audit.aggregate import Aggregate
-from gateway.audit.entry import Entry, person, record
+from gateway.audit.entry import Entry
 from gateway.audit.log import Log, LoggedEntry
 from gateway.audit.openings import Openings
 from gateway.audit.publishing import Publishing
 from gateway.audit.receipts import Receipts
 from gateway.canonical import Json
 from gateway.catalogue import Resource
-from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, Unavailable
+from gateway.errors import Code, Denied, Malformed, NotFound, Reason, Refusal, Throttled, Unavailable
 from gateway.instruments import Instruments
 from gateway.notices import Told
 from gateway.opaque import Cursors, Holder, Ids
@@ -149,7 +149,7 @@ class Custodian:
             found = self._find(inquiry)
             found = replace(found, body=self._marked(found.body))
             self._report_defects(found)
-            charge = self._charge(inquiry, found)
+            charge = charging.of_page(inquiry, found, self._openings)
             entry = accounting.disclosed(inquiry, found)
             # Charge and entry commit together. A crash after this line leaves both, and an answer not sent.
             logged = self._log.append(entry) if charge is None else self._log.charge(entry, charge)
@@ -257,6 +257,9 @@ class Custodian:
         if resource.name in self._fitting.unfit:
             raise Unavailable
         permit = self._permit(inquiry, resource)
+        if permit.budgets and inquiry.subject.over == charging.day_of(inquiry):
+            # Before the arrest database is asked, so that not even time tells what it would have said.
+            raise limits.spent()
         covering = self._covering(inquiry, permit)
         planner = _planner(bundle, resource.name, self._dialect)
         policy = self._stands_on(inquiry, permit.rules, permit.notices)
@@ -333,26 +336,6 @@ class Custodian:
 
     # --- writing down -------------------------------------------------------------------------------------------
 
-    def _charge(self, inquiry: Inquiry, found: Found) -> limits.Charge | None:
-        """Count what a page costs: persons in records that show the person's id, else records.
-
-        A name is not enough: whether two records are of one person would be felt through the budget.
-        """
-        if found.permit is None or found.resource is None or not found.permit.budgets:
-            return None
-        view, resource = found.permit.view, found.resource
-        marks = []
-        for row in found.rows:
-            # Records of an unknown person are not of one.
-            if row.person is not None and any(view.shows(path, row.states) for path in resource.person_paths()):
-                counted = person(row.person)
-            else:
-                counted = record(resource.name, row.key)
-            marks.append(self._openings.index_of(counted).hex())
-        day = inquiry.now.astimezone(inquiry.bundle.catalogue.time_zone).date()
-        at_most = min(budget.at_most for budget in found.permit.budgets)
-        return limits.Charge(inquiry.subject.agreement.id, day, at_most, tuple(marks))
-
     def _report_defects(self, found: Found) -> None:
         for row in found.rows:
             for path in row.defects:
@@ -360,16 +343,33 @@ class Custodian:
 
     def _refuse(self, inquiry: Inquiry, refusal: Refusal) -> LoggedRefusal:
         body = self._marked(problem(refusal))
-        entry = accounting.refused(inquiry, refusal, self._reports(inquiry), len(body))
-        return LoggedRefusal(refusal, body, self._log.append(entry))
+        decision = self._decided(inquiry)
+        # A report may be owed for the request, whatever comes of it.
+        reports = () if decision is None else decision.reports
+        entry = accounting.refused(inquiry, refusal, reports, len(body))
+        charge = charging.of_nobody(inquiry, decision)
+        try:
+            return LoggedRefusal(refusal, body, self._told(entry, refusal.code, charge))
+        except Throttled as spent:
+            return self._refuse(inquiry, spent)
 
-    def _reports(self, inquiry: Inquiry) -> tuple[str, ...]:
-        """Return the tags of an inquiry: a report may be owed for the request, whatever comes of it."""
+    def _told(self, entry: Entry, code: Code, charge: limits.Charge | None) -> LoggedEntry:
+        """Write a refusal down; count it where the budget refused, and raise Throttled where nothing may be told."""
+        match charge, code:
+            case limits.Charge(), Code.BUDGET_SPENT:
+                return self._log.append(entry, charge.refuse)
+            case limits.Charge(), Code.RECORD_NOT_FOUND:
+                return self._log.charge(entry, charge)
+            case _:
+                return self._log.append(entry)
+
+    def _decided(self, inquiry: Inquiry) -> Permit | Deny | None:
+        """Return the decision on a question about records, if it can be decided on."""
         question, catalogue = inquiry.question, inquiry.bundle.catalogue
         if isinstance(question, Describe | Specify) or question.purpose not in catalogue.purposes:
-            return ()
+            return None
         resource = catalogue.resources.get(question.resource)
-        return () if resource is None else self._decide(inquiry, resource).reports
+        return None if resource is None else self._decide(inquiry, resource)
 
 
 @lru_cache(maxsize=512)

@@ -64,9 +64,9 @@ def array(kind: int, items: Sequence[bytes | None]) -> bytes:
     return head + b"".join(_NULL if item is None else struct.pack("!i", len(item)) + item for item in items)
 
 
-def texts(items: Sequence[str]) -> bytes:
+def texts(items: Sequence[str | None]) -> bytes:
     """Write an array of texts."""
-    return array(TEXT, [item.encode() for item in items])
+    return array(TEXT, [None if item is None else item.encode() for item in items])
 
 
 def integers(items: Sequence[int]) -> bytes:

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     siem: Annotated[str, Field(description="where leaves go: file:///PATH or syslog://HOST:PORT; none if empty")] = ""
     sandbox: Annotated[bool, Field(description="a gateway over invented records, which says so everywhere")] = False
     rehearsal_day: Annotated[date | None, Field(description="answer as of this day; invented data only")] = None
-    rehearsal_with: Annotated[str, Field(description="proposed policies to apply, parted by commas")] = ""
+    rehearsal_with: Annotated[str, Field(description="proposed policies, parted by commas; invented data only")] = ""
 
     @classmethod
     def settings_customise_sources(
@@ -171,6 +171,18 @@ class Settings(BaseSettings):
     def resource_server(self) -> str:
         """The audience of access tokens."""
         return self.audience or self.issuer
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether what is answered is not what the policy in force gives today."""
+        return self.rehearsal_day is not None or bool(self.proposed)
+
+    @property
+    def only_invented(self) -> str | None:
+        """What this gateway is or does that it may over invented records only; None where it may not be over them."""
+        if self.sandbox:
+            return "is a sandbox"
+        return "rehearses (GATEWAY_REHEARSAL_DAY, GATEWAY_REHEARSAL_WITH)" if self.rehearses else None
 
     @property
     def proposed(self) -> frozenset[str]:

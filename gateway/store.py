@@ -21,7 +21,7 @@ from gateway.errors import ConfigurationError, Unavailable
 from gateway.prepared import ConnectionLostError, Prepared
 from gateway.tables import metadata, schema_version, tree_head
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # A transaction of SQLite that only reads, and so takes no lock of writers.
 _DEFERRED = "deferred"
 # A network that splits leaves connections that nobody closes. Either side of one gives up by itself: the gateway, so

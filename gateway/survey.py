@@ -33,7 +33,7 @@ class Survey:
         self._store = Store(settings.store_url)
         self._dialect = Dialect(self._records.engine.dialect.name)
         try:
-            self._unfit = schema.fitting(catalogue, self._records.engine, sandbox=settings.sandbox)
+            self._unfit = schema.fitting(catalogue, self._records.engine, settings.only_invented)
         except ConfigurationError:
             self.close()
             raise

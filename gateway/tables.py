@@ -72,6 +72,15 @@ budget_mark = Table(
     Column("mark", sa.String(80), primary_key=True),
 )
 
+# How many more pages may be refused for an agreement's budget on a day, once one was; at none, the day is over.
+budget_refusal = Table(
+    "budget_refusal",
+    metadata,
+    Column("agreement_id", sa.String(60), primary_key=True),
+    Column("day", sa.Date, primary_key=True),
+    Column("refusals_left", sa.Integer, nullable=False),
+)
+
 entry = Table(
     "entry",
     metadata,
@@ -154,7 +163,6 @@ tree_head = Table(
     Column("origin", sa.String(200), nullable=False),
     Column("size", sa.BigInteger, nullable=False),
     Column("frontier", sa.LargeBinary, nullable=False),
-    Column("sealed_at", sa.DateTime(timezone=True)),
     # By a key of the gateway's, over origin, size and frontier; an empty tree needs none.
     Column("mark", sa.LargeBinary),
 )

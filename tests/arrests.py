@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from gateway.records import invented
 from gateway.seed import schema, seed
-from tests.world import CANARY
 
 ARRESTS = 400
+CANARY = "CANARY"
 FIRST_CANARY = 9_000_000
 
 
@@ -25,12 +25,24 @@ def build(url: str) -> None:
     engine.dispose()
 
 
+def keep_mark(url: str, *, invented_only: bool) -> None:
+    """Put the mark on a database over which a gateway is to rehearse, and take it from one over which none is to.
+
+    It counts no rows, so that tests may change them.
+    """
+    engine = sa.create_engine(url)
+    if sa.inspect(engine).has_table(invented.TABLE.name) is not invented_only:
+        with engine.begin() as connection:
+            if invented_only:
+                invented.TABLE.create(connection)
+            else:
+                invented.TABLE.drop(connection)
+    engine.dispose()
+
+
 def stand_for_real(url: str) -> None:
     """Take the mark from a database that was invented, so that a gateway which is no sandbox can be tested over it."""
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        invented.TABLE.drop(connection)
-    engine.dispose()
+    keep_mark(url, invented_only=False)
 
 
 def canaries(key: int) -> list[tuple[sa.Table, dict[str, Any]]]:

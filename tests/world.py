@@ -28,10 +28,11 @@ from gateway.policy.archive import read_directory
 from gateway.policy.check import checked
 from gateway.settings import Settings, read
 from gateway.store import Store
+from tests import arrests
+from tests.arrests import CANARY
 
 POLICIES = Path(__file__).parent.parent / "policies"
 ISSUER = "http://127.0.0.1:8000"
-CANARY = "CANARY"
 IMMIGRATION = "immigration-enforcement"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -229,7 +230,13 @@ def _public(key: PrivateKey) -> bytes:
 
 
 def prepare(settings: Settings, clock: Clock = composition.now) -> None:
-    """Prepare a gateway, and put the policy of its directory in force, if it is not."""
+    """Prepare a gateway, and mark its arrest database for what it is to be: invented, where the gateway rehearses."""
+    arrests.keep_mark(settings.arrest_url, invented_only=settings.only_invented is not None)
+    prepare_over(settings, clock)
+
+
+def prepare_over(settings: Settings, clock: Clock = composition.now) -> None:
+    """Prepare a gateway over whatever database, and put the policy of its directory in force, if it is not."""
     composition.prepare(settings)
     lines = (f"{name} {sshsig.public_half(key).written()}\n" for name, key in SIGNERS.items())
     settings.approvers.write_text("".join(lines))

@@ -31,16 +31,22 @@ _INSERT = """
                       AS new (entry_id, position, commitment, sealed, wrapped, about, record) {held})
 """
 _APPEND = Prepared(b"append", f"WITH {_INSERT.format(held='')} SELECT WHERE false".encode())
-# An entry whose marks the store does not hold yet is left out, and named.
+# An entry whose marks the store does not hold yet is left out, and named; so is any on a day that is over, for which
+# each has a row without a mark.
 _APPEND_HELD = Prepared(
     b"append_held",
     f"""
-    WITH unheld AS (
-        SELECT DISTINCT entry_id
-        FROM unnest($12::text[], $13::text[], $14::text[], $15::text[]) AS charged (entry_id, agreement_id, day, mark)
-        WHERE NOT EXISTS (
+    WITH charged AS (
+        SELECT * FROM unnest($12::text[], $13::text[], $14::text[], $15::text[])
+                      AS new (entry_id, agreement_id, day, mark)),
+    unheld AS (
+        SELECT entry_id FROM charged
+        WHERE mark IS NOT NULL AND NOT EXISTS (
             SELECT FROM budget_mark AS held
-            WHERE (held.agreement_id, held.day, held.mark) = (charged.agreement_id, charged.day::date, charged.mark))),
+            WHERE (held.agreement_id, held.day, held.mark) = (charged.agreement_id, charged.day::date, charged.mark))
+        UNION
+        SELECT entry_id FROM charged JOIN budget_refusal AS refused USING (agreement_id)
+        WHERE mark IS NULL AND refused.day = charged.day::date AND refused.refusals_left = 0),
     {_INSERT.format(held="WHERE new.entry_id NOT IN (SELECT unheld.entry_id FROM unheld)")}
     SELECT entry_id FROM unheld
     """.encode(),
@@ -61,7 +67,7 @@ _OPENING = """
 
 
 class Charge(Protocol):
-    """What an entry costs of a budget: marks that are free where the day holds them already."""
+    """What an entry costs of a budget: marks that are free where the day holds them already, until the day is over."""
 
     @property
     def agreement(self) -> str:
@@ -132,7 +138,7 @@ class Appender:
     def append(self, written: Written, charge: Charge | None = None) -> bool:
         """Write an entry, and return once it is durable; raise Unavailable.
 
-        Return False, and write nothing, where it costs marks that the store does not hold.
+        Return False, and write nothing, where it costs marks that the store does not hold, or the day is over.
         """
         place = _Place(written, charge)
         with self._turn:
@@ -194,7 +200,7 @@ class Appender:
             (place.written.id, place.charge.agreement, place.charge.day.isoformat(), mark)
             for place in batch
             if place.charge is not None
-            for mark in place.charge.marks
+            for mark in (*place.charge.marks, None)
         ]
         if not charges:
             self._store.run(_APPEND, parameters)

@@ -89,8 +89,8 @@ class Log:
     def charge(self, entry: Entry, charge: Charge) -> LoggedEntry:
         """Write an entry and charge a budget in one transaction, as `append` does; raise Throttled, and write nothing.
 
-        Where the day holds all marks already, which no one takes back without putting another in its place, the entry
-        is all that there is to write.
+        Where the day is not over and holds all marks already, which no one takes back without putting another in its
+        place, the entry is all that there is to write.
         """
         written = self._written(seal(self._marked(entry), new_id()))
         with self._failing():

@@ -1,7 +1,6 @@
 """Seals: gives the entries that wait their places in the tree, and signs its head."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -96,9 +95,7 @@ class Sealing:
         done = tables.pending.c.entry_id.in_([entry.id for entry in entries])
         connection.execute(tables.pending.delete().where(done))
         moved = connection.execute(
-            tables.tree_head.update()
-            .where(tables.tree_head.c.size == before)
-            .values(sealed_at=datetime.now(UTC), **self.head(frontier))
+            tables.tree_head.update().where(tables.tree_head.c.size == before).values(self.head(frontier))
         )
         if moved.rowcount != 1:
             raise Unavailable

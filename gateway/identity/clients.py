@@ -30,12 +30,13 @@ PublicKey = ECKey | OKPKey
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered program of an agency, with its public key and its agreement."""
+    """A registered program of an agency, with its public key, its agreement, and the last day that was over for it."""
 
     id: str
     active: bool
     public_key: dict[str, Any]
     agreement: Agreement
+    over: date | None
 
 
 def register(connection: Connection, client_id: str, public_key: PublicKey, agreement: Agreement) -> None:
@@ -100,9 +101,15 @@ class Clients:
             return tuple(_client(row) for row in connection.execute(_ALL))
 
 
+_REFUSAL = tables.budget_refusal
+_OVER = (
+    sa.select(sa.func.max(_REFUSAL.c.day))
+    .where(_REFUSAL.c.agreement_id == tables.client.c.agreement_id, _REFUSAL.c.refusals_left == sa.literal_column("0"))
+    .scalar_subquery()
+)
 _ALL = (
     sa.select(tables.client, *(c for c in tables.agreement.c if c.name != "state"))
-    .add_columns(tables.agreement.c.state.label("agreement_state"))
+    .add_columns(tables.agreement.c.state.label("agreement_state"), _OVER.label("over"))
     .join(tables.agreement, tables.agreement.c.agreement_id == tables.client.c.agreement_id)
     .order_by(tables.client.c.client_id)
 )
@@ -117,7 +124,7 @@ _PREPARED = Prepared(b"find_client", str(_AS_JSON.compile(dialect=_DIALECT)).enc
 def _read(row: tuple[bytes, ...]) -> Client:
     """Read a client from its row as PostgreSQL writes it; as long as the row is the same, so is the client."""
     told = json.loads(row[0])
-    days = {name: told[name] and date.fromisoformat(told[name]) for name in ("starts", "until")}
+    days = {name: told[name] and date.fromisoformat(told[name]) for name in ("starts", "until", "over")}
     return _client(SimpleNamespace(**told | days))
 
 
@@ -141,4 +148,5 @@ def _client(row: Any) -> Client:
             certifications=tuple(agreements.certification(each) for each in row.certifications),
             address=row.address,
         ),
+        over=row.over,
     )

@@ -256,7 +256,7 @@ class AccessTokens:
             raise _invalid("The token names no registered client.")
         if not client.active:
             raise SuspendedClient(Subject(client.id, client.agreement, claims.get("officer")))
-        return Subject(client.id, client.agreement, claims.get("officer"))
+        return Subject(client.id, client.agreement, claims.get("officer"), client.over)
 
     def _verified(self, text: str) -> Mapping[str, Any]:
         if len(text) > MAX_TOKEN:

@@ -6,6 +6,7 @@ from gateway.bounds import MAX_PAGE
 from gateway.catalogue import Relation, Resource
 from gateway.domains import Domain, Kind
 from gateway.errors import STATUS_AND_TITLE, Code
+from gateway.limits import REFUSALS
 from gateway.openapi.question import cursor
 from gateway.openapi.values import PSEUDONYM, Components, Schema, opened, or_null, reference
 from gateway.plan.shape import related_paths, scalar_paths
@@ -47,6 +48,8 @@ HEADERS: Schema = {
 
 _ALWAYS = ("Cache-Control", "X-Content-Type-Options")
 _LOGGED = ("Log-Entry", "Log-Promise", "RateLimit-Policy")
+# What a program has to know beside a title.
+_AND = {Code.BUDGET_SPENT: f", and no page at all once it has refused {REFUSALS} in a day of the city"}
 _UNAUTHORIZED, _MISSING, _TOO_MANY, _UNAVAILABLE = 401, 404, 429, 503
 
 
@@ -223,7 +226,7 @@ def refusals(codes: Iterable[Code]) -> Schema:
 def _refusal(status: int, codes: list[Code]) -> Schema:
     told = {"status": {"const": status}, "code": {"examples": [code.value for code in codes]}}
     return {
-        "description": "; ".join(dict.fromkeys(STATUS_AND_TITLE[code][1] for code in codes)),
+        "description": "; ".join(dict.fromkeys(STATUS_AND_TITLE[code][1] + _AND.get(code, "") for code in codes)),
         "headers": _headers(_ALWAYS if status == _UNAVAILABLE else (*_LOGGED, *_ALWAYS)) | _headers_of(status, codes),
         "content": {
             "application/problem+json": {"schema": {"allOf": [reference("Problem"), {"properties": told}]}},

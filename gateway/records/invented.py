@@ -25,28 +25,31 @@ def mark(connection: Connection, counts: Mapping[str, int]) -> None:
     connection.execute(TABLE.insert(), [{"table_name": name, "row_count": count} for name, count in counts.items()])
 
 
-def contradiction(inspector: Inspector, *, sandbox: bool) -> str | None:
-    """Say why a gateway can't be over this database: it is invented, or it is not; None where they agree."""
-    match inspector.has_table(TABLE.name), sandbox:
-        case True, False:
+def contradiction(inspector: Inspector, only_invented: str | None) -> str | None:
+    """Say why a gateway can't be over this database: it is invented, or it is not; None where they agree.
+
+    `only_invented` says what the gateway is or does that it may over invented records only; without, it may not be.
+    """
+    match inspector.has_table(TABLE.name), only_invented:
+        case True, None:
             return (
                 f"the arrest database is invented, by its table '{TABLE.name}', and this gateway is no sandbox: is "
                 "GATEWAY_ARREST_URL right? See GATEWAY_SANDBOX"
             )
-        case False, True:
+        case False, str():
             return (
-                f"the arrest database has no table '{TABLE.name}', so its records may be real, and this gateway is a "
-                "sandbox: 'gateway seed' makes an invented database"
+                f"the arrest database has no table '{TABLE.name}', so its records may be real, and this gateway "
+                f"{only_invented}: 'gateway seed' makes an invented database"
             )
         case _:
             return None
 
 
-def check(engine: Engine, *, sandbox: bool) -> None:
-    """Refuse to start over a database of the other kind, and a sandbox over one to which rows were added since."""
+def check(engine: Engine, only_invented: str | None) -> None:
+    """Refuse to start over a database of the other kind, or over an invented one to which rows were added since."""
     try:
-        against = contradiction(sa.inspect(engine), sandbox=sandbox)
-        changed = _changed(engine) if sandbox and against is None else []
+        against = contradiction(sa.inspect(engine), only_invented)
+        changed = _changed(engine) if only_invented and against is None else []
     except SQLAlchemyError:
         raise ConfigurationError("the arrest database can't be read; is GATEWAY_ARREST_URL right?") from None
     if against is not None:
@@ -54,7 +57,7 @@ def check(engine: Engine, *, sandbox: bool) -> None:
     if changed:
         raise ConfigurationError(
             f"the tables {', '.join(changed)} have other numbers of rows than were invented: what was added may be "
-            "real; make the sandbox's database anew with 'gateway seed'"
+            "real; make the invented database anew with 'gateway seed'"
         )
 
 

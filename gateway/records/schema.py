@@ -90,11 +90,10 @@ class Fitting:
         engine: Engine,
         changed: Callable[[Mapping[str, str]], None],
         monotonic: Callable[[], float],
-        *,
-        sandbox: bool,
+        only_invented: str | None,
     ) -> None:
         self._engine = engine
-        self._sandbox = sandbox
+        self._only_invented = only_invented
         self._changed = changed
         self._monotonic = monotonic
         self._looked = float("-inf")
@@ -102,7 +101,7 @@ class Fitting:
 
     def accept(self, catalogue: Catalogue) -> None:
         """Look at a catalogue that is to take force; refuse one of which no resource fits."""
-        found = fitting(catalogue, self._engine, sandbox=self._sandbox)
+        found = fitting(catalogue, self._engine, self._only_invented)
         self._looked = self._monotonic()
         self._tell(found)
 
@@ -112,7 +111,7 @@ class Fitting:
             return
         self._looked = self._monotonic()
         try:
-            self._tell(unfit(catalogue, self._engine, sandbox=self._sandbox))
+            self._tell(unfit(catalogue, self._engine, self._only_invented))
         except Unavailable:
             # Without the database every query is refused, and nothing is known of its columns.
             return
@@ -128,10 +127,10 @@ class Fitting:
         self.unfit = found
 
 
-def fitting(catalogue: Catalogue, engine: Engine, *, sandbox: bool) -> Mapping[str, str]:
+def fitting(catalogue: Catalogue, engine: Engine, only_invented: str | None) -> Mapping[str, str]:
     """Return what is wrong with the resources that do not fit; raise ConfigurationError where none fits."""
     try:
-        found = unfit(catalogue, engine, sandbox=sandbox)
+        found = unfit(catalogue, engine, only_invented)
     except Unavailable:
         raise ConfigurationError("the arrest database can't be read; is GATEWAY_ARREST_URL right?") from None
     if len(found) == len(catalogue.resources):
@@ -139,7 +138,7 @@ def fitting(catalogue: Catalogue, engine: Engine, *, sandbox: bool) -> Mapping[s
     return found
 
 
-def unfit(catalogue: Catalogue, engine: Engine, *, sandbox: bool) -> Mapping[str, str]:
+def unfit(catalogue: Catalogue, engine: Engine, only_invented: str | None) -> Mapping[str, str]:
     """Return, by resource, which table or column is not there or not as the catalogue says; none where all fits.
 
     Nothing fits a database that has come to be of the other kind: invented, or not.
@@ -147,7 +146,7 @@ def unfit(catalogue: Catalogue, engine: Engine, *, sandbox: bool) -> Mapping[str
     found = {}
     try:
         inspector = sa.inspect(engine)
-        against = invented.contradiction(inspector, sandbox=sandbox)
+        against = invented.contradiction(inspector, only_invented)
         if against is not None:
             return dict.fromkeys(catalogue.resources, against)
         live = _Live(inspector)

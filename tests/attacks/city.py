@@ -22,7 +22,7 @@ from gateway.catalogue import Catalogue
 from gateway.opaque import Holder, Ids
 from gateway.policy.check import load_checked
 from gateway.policy.decide import local_day
-from gateway.tables import budget_mark
+from gateway.tables import budget_mark, budget_refusal
 from tests import world
 from tests.policy import small
 from tests.policy.reference import Law, Seen, law, see
@@ -116,7 +116,8 @@ class City:
         """Put these records into the tables, and forget what the day's budget holds."""
         small.fill(self.engine, self.catalogue, records)
         with self.world.gateway.store.transaction() as connection:
-            connection.execute(budget_mark.delete())
+            for table in (budget_mark, budget_refusal):
+                connection.execute(table.delete())
 
     def run(self, statement: str, **values: object) -> None:
         """Change the tables."""

@@ -130,7 +130,7 @@ def test_failed_authentication_leaves_someone_who_may_do_all(city: City) -> None
     )
     agreed = agreement("shadow", mission="looking", purposes=frozenset({"looking"}))
     signed = [
-        nobody.issue(tokens.Authenticated(Client(name, True, {}, agreed), None))
+        nobody.issue(tokens.Authenticated(Client(name, True, {}, agreed, None), None))
         for name in ("", "nobody", "null", "None", "0", "ONE", "one ", "one\n", "%", "one' OR '1'='1")
     ]
     bare = ("", "null", "undefined", "None", "Bearer", "Bearer ", "Bearer null", "Bearer None", "Basic b25lOng=")

@@ -2,7 +2,10 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from gateway.audit.appending import Appender
 from gateway.audit.entry import Entry, Opening, new_id, seal
 from gateway.audit.log import Log
 from gateway.errors import Code, ConfigurationError, Throttled, Unavailable
-from gateway.limits import Charge
+from gateway.limits import REFUSALS, Charge
 from tests.audit import logs
 from tests.audit.logs import OpenLog
 from tests.world import Databases, settings
@@ -159,6 +162,33 @@ def test_a_page_is_charged_whole_with_its_entry_or_not_at_all(log: OpenLog) -> N
     last = log.log.charge(entry(4), charge("a", "c")).id
     assert durable(log) == {first: 1, again: 2, last: 4}
     assert marks(log) == {"a", "b", "c"}
+
+
+def test_a_day_that_is_over_takes_no_page(log: OpenLog) -> None:
+    """Neither what was shown before nor what found nothing is written any more; another day and agreement are."""
+    first = log.log.charge(entry(1), charge("a")).id
+    ended = [log.log.append(entry(0), charge("b").refuse).id for _ in range(REFUSALS + 2)]
+    for page in (charge("a"), charge("b"), charge()):
+        with pytest.raises(Throttled) as refused:
+            log.log.charge(entry(2), page)
+        assert refused.value.code is Code.BUDGET_SPENT
+    elsewhere = [replace(charge("a"), agreement="another"), replace(charge("b"), day=DAY + timedelta(days=1))]
+    others = [log.log.charge(entry(3), page).id for page in elsewhere]
+    assert durable(log) == {first: 1} | dict.fromkeys(ended, 0) | dict.fromkeys(others, 3)
+
+
+def test_pages_refused_at_once_are_each_counted(log: OpenLog) -> None:
+    """Threads that come together take one refusal each from the day; none is lost, and none goes below nothing."""
+    left = sa.select(tables.budget_refusal.c.refusals_left)
+    written: set[str] = set()
+    for times, expected in ((REFUSALS - 1, 1), (THREADS, 0)):
+        with ThreadPoolExecutor(THREADS) as pool:
+            done = [pool.submit(log.log.append, entry(0), charge("a").refuse) for _ in range(times)]
+        written |= {each.result().id for each in done}
+        with log.store.reading() as connection:
+            assert connection.scalar(left) == expected
+    assert set(durable(log)) == written
+    assert len(written) == REFUSALS - 1 + THREADS
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"])

@@ -20,10 +20,11 @@ from gateway.audit.entry import Entry, new_id
 from gateway.audit.entry import seal as seal_entry
 from gateway.audit.tiles import Disagreement
 from tests import world
+from tests.arrests import CANARY
 from tests.audit import logs
 from tests.audit.logs import OpenLog
 from tests.services import Postgres
-from tests.world import CANARY, Databases
+from tests.world import Databases
 
 CHANGED = 12  # the leaf that forgers change: after the early checkpoint, before the newest
 

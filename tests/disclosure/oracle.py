@@ -21,12 +21,17 @@ _ID = re.compile(r"[A-Za-z0-9_-]{34}")
 
 @dataclass(slots=True)
 class Oracle:
-    """Foresees a client's answers in a world; `charged` is what its budget has been spent on."""
+    """Foresees a client's answers in a world.
+
+    `charged` is what its budget has been spent on, `left` how many more pages may be refused for it before its day is
+    over.
+    """
 
     client: str
     regime: Regime
     ids: Ids
     seen: Mapping[str, list[Sight]]
+    left: int
     charged: set[tuple[str, int]] = field(default_factory=set)
 
     def law(self, purpose: str) -> Law | None:
@@ -40,6 +45,11 @@ class Oracle:
         kept = [sight for sight in self.seen[purpose] if matches(law, asked, sight) is True]
         return in_order(kept, body.get("sort", []))
 
+    @property
+    def over(self) -> bool:
+        """Whether every page is refused today, whatever is on it."""
+        return self.regime.at_most is not None and self.left == 0
+
     def charge(self, purpose: str, body: dict[str, Any], page: list[Sight]) -> bool:
         """Charge a page, whole or not at all; say whether the budget allows it.
 
@@ -50,6 +60,7 @@ class Oracle:
         marks = {("persons", s.person) if told and s.person is not None else ("records", s.id) for s in page}
         allowed = self.regime.at_most is None or len(self.charged | marks) <= self.regime.at_most
         self.charged |= marks if allowed else set()
+        self.left -= not allowed
         return allowed
 
     def check(
@@ -145,9 +156,9 @@ class Oracle:
         return self.ids.conceal(key, Holder(self.client, purpose, kind))
 
 
-def foresee(client: str, regime: Regime, ids: Ids, world: World) -> Oracle:
+def foresee(client: str, regime: Regime, ids: Ids, world: World, left: int) -> Oracle:
     """Judge every record of a world, for each purpose that the client may state."""
     seen = {
         purpose: sights(law, world, covering(regime, purpose, world.papers)) for purpose, law in regime.laws.items()
     }
-    return Oracle(client, regime, ids, seen)
+    return Oracle(client, regime, ids, seen, left)

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Response
 
-from gateway import limits
+from gateway import charging, limits
 from gateway.access import Compare, Filter, Instrument, Search
 from gateway.audit.receipts import Receipts
 from gateway.disclosure import Custodian
@@ -260,11 +260,11 @@ def _telling(patch: pytest.MonkeyPatch) -> None:
 def _lookup_refused(patch: pytest.MonkeyPatch, refusal: Callable[[str], Refusal]) -> None:
     lookup = Custodian._lookup  # noqa: SLF001
 
-    def refused(self: Custodian, inquiry: Any, asked: Any, resource: Any, *rest: Any) -> Any:
+    def refused(self: Custodian, inquiry: Any, asked: Any, reading: Any) -> Any:
         try:
-            return lookup(self, inquiry, asked, resource, *rest)
+            return lookup(self, inquiry, asked, reading)
         except NotFound:
-            holder = Holder(inquiry.subject.client, asked.purpose, resource.name)
+            holder = Holder(inquiry.subject.client, asked.purpose, reading.resource.name)
             key = self._ids.reveal(asked.id, holder) or 0
             with self._records.engine.connect() as connection:
                 found = connection.exec_driver_sql(f"SELECT code FROM c WHERE id = {key}").scalar()
@@ -277,14 +277,20 @@ def _lookup_refused(patch: pytest.MonkeyPatch, refusal: Callable[[str], Refusal]
 
 @plant("C", "the budget is charged for hidden records", shown_by=4)
 def _charged(patch: pytest.MonkeyPatch) -> None:
-    charge = Custodian._charge  # noqa: SLF001
+    find, charge = Custodian._find, charging.of_page  # noqa: SLF001
+    asked: list[Records] = []
 
-    def with_hidden(self: Custodian, inquiry: Any, found: Any) -> limits.Charge | None:
-        due = charge(self, inquiry, found)
-        hidden = tuple(f"hidden {number}" for number in range(_counted(self._records) - len(found.rows)))
+    def noting(self: Custodian, inquiry: Any) -> Any:
+        asked[:] = [self._records]
+        return find(self, inquiry)
+
+    def with_hidden(inquiry: Any, found: Any, openings: Any) -> limits.Charge | None:
+        due = charge(inquiry, found, openings)
+        hidden = tuple(f"hidden {number}" for number in range(_counted(*asked) - len(found.rows)))
         return None if due is None else replace(due, marks=(*due.marks, *hidden))
 
-    patch.setattr(Custodian, "_charge", with_hidden)
+    patch.setattr(Custodian, "_find", noting)
+    patch.setattr(charging, "of_page", with_hidden)
 
 
 @plant("C", "the field RateLimit counts the requests of all clients", shown_by=0)

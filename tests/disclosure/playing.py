@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from werkzeug.test import TestResponse
 
 from gateway.errors import STATUS_AND_TITLE, Code
+from gateway.limits import REFUSALS
 from gateway.opaque import Holder
 from tests.disclosure import sessions, worlds
 from tests.disclosure.filters import faults
@@ -127,7 +128,7 @@ class Play:
         """Turn pages up to the last, or to a refusal."""
         expected: list[Sight] = []
         law = self.oracle.law(step.purpose)
-        reasons = self._closed(step.purpose) or (faults(law, step.body) if law is not None else set())
+        reasons = self._refusal(step.purpose) or (faults(law, step.body) if law is not None else set())
         if not reasons:
             expected = self.oracle.found(step.purpose, step.body)
         lengths = set()
@@ -158,6 +159,10 @@ class Play:
         closed = self.oracle.law(purpose) is None
         return {Code.NO_RULE, Code.DENIED_BY_RULE, Code.CERTIFICATION_MISSING} if closed else set()
 
+    def _refusal(self, purpose: str) -> set[Code]:
+        """Return how every question for records is refused, if it is, before anything is asked of the database."""
+        return self._closed(purpose) or ({Code.BUDGET_SPENT} if self.oracle.over else set())
+
     def _resume(self, step: Resume) -> None:
         if not self.cursors:
             return
@@ -179,7 +184,8 @@ class Play:
                 text = "A" * 40
         answer = self._both(self._request(pages.purpose, "/v1/cases/search", body | {"cursor": text}))
         law = self.regime.laws[pages.purpose]
-        _refused(answer, {Code.CURSOR_INVALID} | (faults(law, body) if body is not pages.body else set()))
+        wrong = {Code.CURSOR_INVALID} | (faults(law, body) if body is not pages.body else set())
+        _refused(answer, self._refusal(pages.purpose) or wrong)
 
     def _colleagues(self, pages: Pages) -> str | None:
         """Let another client ask the same, and return its cursor."""
@@ -207,7 +213,7 @@ class Play:
         if step.kind == "no id":
             text = str(key)
         answer = self._both(self._request(step.purpose, f"/v1/cases/{text}"))
-        closed = self._closed(step.purpose)
+        closed = self._refusal(step.purpose)
         seen = [] if closed or step.kind != "own" else [s for s in self.oracle.seen[step.purpose] if s.id == key]
         if closed or not seen:
             _refused(answer, closed or {Code.RECORD_NOT_FOUND})
@@ -227,7 +233,7 @@ class Play:
         if step.code is None:
             assert answer.status_code == 200, answer.text
         else:
-            closed = self._closed(purpose) if step.code is Code.RECORD_NOT_FOUND else set()
+            closed = self._refusal(purpose) if step.code is Code.RECORD_NOT_FOUND else set()
             _refused(answer, closed or {step.code})
 
     def _receipt(self, step: Receipt) -> None:
@@ -277,13 +283,15 @@ def play(chance: Random, stage: Stage) -> None:
     """Make a regime and a session, and play it in some pairs of worlds that look the same."""
     law = regime(chance)
     steps = list(sessions.session(chance, law))
+    # What the day holds already is part of the worlds; it is not drawn, so that examples stay what they were.
+    refusals = (REFUSALS, 2, 1)[len(steps) % 3]
     for _ in range(PAIRS):
         left = worlds.world(chance, stage.dialect, law)
         right = worlds.elsewhere(chance, law, left)
-        oracle, other = (foresee(CLIENT, law, stage.ids, world) for world in (left, right))
+        oracle, other = (foresee(CLIENT, law, stage.ids, world, refusals) for world in (left, right))
         assert oracle.seen == other.seen
         for side, world in zip(stage.sides, (left, right), strict=True):
-            side.set(law, world, NOTICES[STRANGER][: chance.randint(0, 3)])
+            side.set(law, world, NOTICES[STRANGER][: chance.randint(0, 3)], refusals)
         playing = Play(stage, law, (left, right), oracle)
         for step in steps:
             playing.take(step)

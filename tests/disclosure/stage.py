@@ -18,9 +18,10 @@ from gateway.identity.agreements import written
 from gateway.identity.clients import Clients
 from gateway.identity.tokens import AccessTokens, Authenticated
 from gateway.keys import public_pem
+from gateway.limits import REFUSALS
 from gateway.opaque import Cursors, Ids
 from tests import world as cities
-from tests.disclosure.regimes import MOMENT, Regime, catalogue
+from tests.disclosure.regimes import DAY, MOMENT, Regime, catalogue
 from tests.disclosure.worlds import World
 from tests.policy import small
 from tests.services import Postgres
@@ -59,8 +60,11 @@ class Side:
             request.path, method=request.method, headers=list(request.headers), data=request.content, buffered=True
         )
 
-    def set(self, regime: Regime, world: World, owed: tuple[str, ...]) -> None:
-        """Put a policy in force and a world in the databases; `owed` are the notices of strangers."""
+    def set(self, regime: Regime, world: World, owed: tuple[str, ...], left: int) -> None:
+        """Put a policy in force and a world in the databases; `owed` are the notices of strangers.
+
+        `left` is how many more pages may be refused for the client's budget today.
+        """
         self.made.lines.seek(0)
         self.made.lines.truncate()
         small.fill(self.engine, catalogue(), world.records)
@@ -68,13 +72,16 @@ class Side:
         # What activation does, without the signatures of a thousand policies.
         gateway.custodian._policy.last = regime.bundle  # noqa: SLF001
         with gateway.store.transaction() as connection:
-            for table in (tables.budget_mark, tables.instrument, tables.notice):
+            for table in (tables.budget_mark, tables.budget_refusal, tables.instrument, tables.notice):
                 connection.execute(table.delete())
             for number, paper in enumerate(world.papers):
                 instruments.add(connection, str(number), paper.filed, "one")
                 if paper.confirmed:
                     instruments.confirm(connection, str(number), "two")
             agreed = regime.agreement
+            if left < REFUSALS:
+                refused = {"agreement_id": agreed.id, "day": DAY, "refusals_left": left}
+                connection.execute(tables.budget_refusal.insert(), refused)
             stated = {
                 "version": agreed.version,
                 "agency": agreed.agency,

@@ -16,9 +16,9 @@ from tests import arrests, world
 from tests.e2e import servers
 from tests.e2e.test_two_processes import psql
 from tests.services import Postgres
-from tests.world import IMMIGRATION, POLICIES, agreement, passphrase, prepare
+from tests.world import POLICIES, agreement, passphrase, prepare_over
 
-CLIENT = "ice-ero"
+CLIENT, PURPOSE = "fbi", "criminal-investigation"
 
 
 @pytest.fixture
@@ -72,13 +72,12 @@ def both(urls: Mapping[str, tuple[str, str]], key: PrivateKey, tmp_path: Path) -
             "bind": address,
             "log_origin": "gateway.city.example/log" if kind == "real" else "sandbox.gateway.city.example/log",
             "log_public": str(directory / "public"),
-            "rehearsal_day": "2011-01-01",
             **({"sandbox": "true"} if kind == "sandbox" else {}),
         }
         chosen = read({f"GATEWAY_{name.upper()}": value for name, value in made[kind].items()})
-        prepare(chosen)
+        prepare_over(chosen)
         with composition.open_log(chosen) as opened:
-            world.register(opened.store, CLIENT, public_pem(key), agreement(CLIENT))
+            world.register(opened.store, CLIENT, public_pem(key), agreement(CLIENT, "FBI"))
     return made
 
 
@@ -94,7 +93,7 @@ def test_both_serve_beside_each_other_and_neither_takes_what_is_the_others(
         tokens = {kind: server.token(CLIENT, key) for kind, server in served.items()}
         pages = {}
         for kind, server in served.items():
-            status, headers, body = server.search(tokens[kind], IMMIGRATION, limit=2)
+            status, headers, body = server.search(tokens[kind], PURPOSE, limit=2)
             pages[kind] = json.loads(body)
             said = (status, headers.get("Sandbox"), pages[kind].get("sandbox"))
             assert said == ((200, None, None) if kind == "real" else (200, "invented-records", True))
@@ -103,9 +102,9 @@ def test_both_serve_beside_each_other_and_neither_takes_what_is_the_others(
             note = server.ask("GET", "/log/checkpoint")[2]
             assert note.startswith(b"sandbox.") is (kind == "sandbox")
         for kind, other in (("real", "sandbox"), ("sandbox", "real")):
-            refused = served[kind].search(tokens[other], IMMIGRATION, limit=2)
+            refused = served[kind].search(tokens[other], PURPOSE, limit=2)
             assert (refused[0], json.loads(refused[2])["code"]) == (401, "invalid-token")
-            asked = {"Authorization": f"Bearer {tokens[kind]}", "Access-Purpose": IMMIGRATION}
+            asked = {"Authorization": f"Bearer {tokens[kind]}", "Access-Purpose": PURPOSE}
             foreign = served[kind].ask("GET", f"/v1/arrests/{pages[other]['records'][0]['id']}", headers=asked)
             assert (foreign[0], json.loads(foreign[2])["code"]) == (404, "record-not-found")
 
@@ -116,6 +115,7 @@ def test_each_mixture_refuses_to_start_with_one_line(both: dict[str, dict[str, s
     mixtures = {
         "the arrest database is invented": real | {"arrest_url": sandbox["arrest_url"]},
         "its records may be real": sandbox | {"arrest_url": real["arrest_url"]},
+        "this gateway rehearses": real | {"rehearsal_day": "2011-01-01"},
         "GATEWAY_LOG_ORIGIN must name it": sandbox | {"store_url": real["store_url"]},
         "key of a sandbox": real | {"keys": sandbox["keys"], "keys_passphrase": sandbox["keys_passphrase"]},
         "must begin with 'sandbox.'": real | {"sandbox": "true"},

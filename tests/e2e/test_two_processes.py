@@ -13,9 +13,11 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway import app as composition
+from gateway import tables
 from gateway.audit import sealed
 from gateway.identity import clients
 from gateway.keys import public_pem
+from gateway.limits import REFUSALS
 from gateway.settings import read
 from gateway.store import Store
 from tests.audit.logs import verify
@@ -24,6 +26,7 @@ from tests.services import Postgres
 from tests.watch import hooks
 from tests.world import ISSUER, POLICIES, World, agreement, passphrase, prepare, register
 
+SPENT = (429, "disclosure-budget-spent")
 ROLES = servers.ROOT / "deploy" / "roles.sql"
 
 
@@ -115,6 +118,39 @@ def test_two_workers_serve_one_log_and_one_limit(
         leaves = connection.scalar(sa.text("SELECT count(*) FROM leaf"))
     assert {headers["Log-Entry"] for status, headers in answers if status == 200} <= kept
     assert leaves == len(kept)
+
+
+def test_two_workers_end_a_spent_day_together(
+    settings: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Refused pages are counted, under the writer's role, whichever refuses; after the last, neither answers."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    owner = read({f"GATEWAY_{n.upper()}": v for n, v in settings.items()} | {"GATEWAY_STORE_URL": _as_owner(settings)})
+    stack = ExitStack()
+    request.addfinalizer(stack.close)
+    store = stack.enter_context(composition.open_log(owner)).store
+    register(store, "dea", public_pem(key), agreement("dea", "FBI"))
+    with servers.running(servers.program("serve"), settings, tmp_path / "log") as server:
+        token = server.token("dea", key)
+
+        def ask(limit: int) -> tuple[int, str | None]:
+            status, headers, body = server.search(token, "criminal-investigation", limit=limit)
+            assert "Log-Entry" in headers
+            return status, json.loads(body).get("code")
+
+        assert ask(3) == (200, None)
+        mine = tables.budget_mark.c.agreement_id == "dea-agreement"
+        with store.transaction() as connection:
+            day = connection.scalar(sa.select(tables.budget_mark.c.day).where(mine).limit(1))
+            row = {"agreement_id": "dea-agreement", "day": day}
+            connection.execute(tables.budget_mark.insert(), [row | {"mark": f"spent-{n}"} for n in range(990)])
+        with ThreadPoolExecutor(8) as pool:
+            refused = list(pool.map(ask, [200] * (REFUSALS - 1)))
+            assert (set(refused), ask(3)) == ({SPENT}, (200, None))
+            assert set(pool.map(ask, [200] * 8)) == {SPENT}
+            assert set(pool.map(ask, [3] * 8)) == {SPENT}
+    with store.reading() as connection:
+        assert connection.execute(sa.select(tables.budget_refusal)).all() == [("dea-agreement", day, 0)]
 
 
 def _as_owner(settings: dict[str, str]) -> str:
@@ -230,7 +266,10 @@ def audited(settings: dict[str, str], *arguments: str) -> str:
         "INSERT INTO checkpoint VALUES (1000000, '')",
         "INSERT INTO bundle VALUES ('x', '')",
         "UPDATE agreement SET state = 'in-force'",
-        *(f"SELECT * FROM {table}" for table in ("client", "instrument", "budget_mark", "assertion", "notice")),
+        *(
+            f"SELECT * FROM {table}"
+            for table in ("client", "instrument", "budget_mark", "budget_refusal", "assertion", "notice")
+        ),
     ],
 )
 def test_the_auditor_can_add_entries_and_nothing_else(auditing: dict[str, str], statement: str) -> None:

@@ -44,6 +44,8 @@ def test_the_serving_role_can_not_erase(make_world: MakeWorld, postgres: Postgre
             "UPDATE opening SET sealed = NULL",
             "DELETE FROM opening",
             "UPDATE budget_mark SET mark = 'x'",
+            "DELETE FROM budget_refusal",
+            "UPDATE budget_refusal SET agreement_id = 'x'",
             "DELETE FROM notice",
             "UPDATE notice SET due = 0",
             "UPDATE notice SET client_id = 'fbi'",

@@ -38,7 +38,7 @@ def test_a_client_is_found_as_it_was_registered(make_world: MakeWorld, agreed: A
     store = make_world().gateway.store
     with store.transaction() as connection:
         clients.register(connection, "one", KEY, agreed)
-    registered = Client("one", active=True, public_key=KEY.as_dict(private=False), agreement=agreed)
+    registered = Client("one", active=True, public_key=KEY.as_dict(private=False), agreement=agreed, over=None)
     assert Clients(store).find("one") == registered
     assert Clients(store).all() == (registered,)
     assert Clients(store).find("two") is None

@@ -23,7 +23,6 @@ NAMES = {
         "log_origin": "sandbox.gateway.city.example/log",
     },
 }
-DAY = "2011-01-01"
 
 
 def invent(url: str) -> None:
@@ -44,7 +43,7 @@ class Place:
         """Return its settings, some of them changed."""
         keys = Path(changed.pop("keys", self.directory / self.kind / "keys"))
         keys.parent.mkdir(exist_ok=True)
-        return world.settings(self.databases, keys, **{"rehearsal_day": DAY, **NAMES[self.kind], **changed})
+        return world.settings(self.databases, keys, **NAMES[self.kind] | changed)
 
     def prepare(self, **changed: str) -> Settings:
         """Prepare its store, keys and log, and no policy."""
@@ -55,7 +54,7 @@ class Place:
     def start(self, **changed: str) -> World:
         """Prepare its store and keys, and compose it."""
         chosen = self.settings(**changed)
-        world.prepare(chosen)
+        world.prepare_over(chosen)
         return self.compose(chosen)
 
     def compose(self, chosen: Settings, monotonic: Callable[[], float] = lambda: 0.0) -> World:

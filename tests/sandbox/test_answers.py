@@ -18,7 +18,7 @@ from gateway.inspection.sight import look
 from gateway.records import invented
 from gateway.seed import schema
 from tests.audit.logs import verify
-from tests.sandbox.conftest import DAY, Place, Places, placed
+from tests.sandbox.conftest import Place, Places, placed
 from tests.web.test_throttle import nowhere
 from tests.world import Asker, World
 
@@ -36,7 +36,7 @@ class Here(Asker):
 
 def here(served: World) -> Here:
     """Register a client."""
-    made = served.asker(officer="B. Officer")
+    made = served.asker("fbi", "FBI", officer="B. Officer")
     return Here(served, made.id, made.key, made.purpose, made.officer)
 
 
@@ -144,12 +144,11 @@ def test_entries_tell_of_the_bytes_that_were_sent(both: tuple[Asked, Asked]) -> 
 
 
 def test_an_auditor_is_told_that_an_entry_is_of_a_sandbox(both: tuple[Asked, Asked]) -> None:
-    """In the explanation of an entry, beside the day that is rehearsed."""
+    """In the explanation of an entry."""
     for asked, expected in zip(both, (False, True), strict=True):
         with composition.open_inspection(asked.place.settings(), "Auditor A") as inspector:
             told = explained(inspector, look(inspector, asked.answers["page"].headers["Log-Entry"]))
         assert ("It is of a sandbox: every record is invented." in told.asked) is expected
-        assert f"Rehearsal of the day: {DAY}." in told.asked
 
 
 def _opened(place: Place, entry: str) -> dict[str, object]:

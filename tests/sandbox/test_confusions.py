@@ -49,9 +49,9 @@ def run(url: str, statement: str) -> None:
     engine.dispose()
 
 
-def swapped(place: Place, databases: Databases) -> Place:
-    """Return a place over other databases."""
-    return replace(place, databases=databases)
+def over(place: Place, elsewhere: Place) -> Place:
+    """Return a place over the arrest database of another."""
+    return replace(place, databases=replace(place.databases, arrests=elsewhere.databases.arrests))
 
 
 # --- databases ----------------------------------------------------------------------------------------------
@@ -60,16 +60,51 @@ def swapped(place: Place, databases: Databases) -> Place:
 def test_each_starts_over_a_database_of_its_own_kind(pair: tuple[Place, Place]) -> None:
     """The real one over the real one, the sandbox over the invented one; both answer."""
     mine, _ = pair
-    asker = mine.start().asker()
+    asker = mine.start().asker("fbi", "FBI")
     assert ask(asker.world, asker.id, asker.key).keys() >= {"records"}
 
 
 def test_the_database_of_the_other_kind_is_refused(pair: tuple[Place, Place]) -> None:
     """A real gateway over invented records, and a sandbox over what may be real, don't start."""
     mine, theirs = pair
-    crossed = swapped(mine, Databases(theirs.databases.arrests, mine.databases.store))
     with pytest.raises(ConfigurationError, match=INVENTED if mine.kind == "real" else PERHAPS_REAL):
-        crossed.start()
+        over(mine, theirs).start()
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize(
+    "rehearsed", [{"rehearsal_day": "2011-01-01"}, {"rehearsal_with": "hold-standard-on-data"}], ids=["day", "proposal"]
+)
+def test_what_may_be_real_is_not_rehearsed_on(places: Places, kind: str, rehearsed: dict[str, str]) -> None:
+    """Another day's rules, or proposals that nobody approved, decide over nothing but invented records."""
+    mine = over(getattr(places, kind), places.real)
+    with pytest.raises(ConfigurationError, match=PERHAPS_REAL) as refused:
+        mine.start(**rehearsed)
+    assert ("GATEWAY_REHEARSAL_DAY" in str(refused.value)) is (mine.kind == "real")
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_invented_records_are_rehearsed_on_and_each_answer_says_so(places: Places, kind: str) -> None:
+    """In a sandbox, and in a gateway that is none."""
+    mine = over(getattr(places, kind), places.sandbox)
+    asker = mine.start(rehearsal_day="2011-01-01").asker("fbi", "FBI")
+    policy = ask(asker.world, asker.id, asker.key)["policy"]
+    assert isinstance(policy, dict)
+    assert policy["as_of"] == "rehearsal as of 2011-01-01"
+
+
+def test_a_rehearsal_ends_with_the_mark(places: Places) -> None:
+    """The database that comes to stand behind the URL may be the real one."""
+    mine = over(places.real, places.sandbox)
+    chosen = mine.settings(rehearsal_day="2011-01-01")
+    world.prepare_over(chosen)
+    passed = [0.0]
+    served = mine.compose(chosen, lambda: passed[0])
+    asker = served.asker("fbi", "FBI")
+    run(mine.databases.arrests, "ALTER TABLE all_records_are_invented RENAME TO elsewhere")
+    passed[0] += INTERVAL
+    served.gateway.sealer._once()  # noqa: SLF001 -- what its thread does again and again
+    assert ask(served, asker.id, asker.key)["code"] == "temporarily-unavailable"
 
 
 @pytest.mark.parametrize("added", ["INSERT INTO officer VALUES (99, 'B', 'REAL', 'U')", "DELETE FROM witness"])
@@ -97,10 +132,10 @@ def test_a_database_that_is_exchanged_stops_all_answers(pair: tuple[Place, Place
     """Behind the same URL another database comes to stand: at the next look nothing fits, and it is said why."""
     mine, _ = pair
     chosen = mine.settings()
-    world.prepare(chosen)
+    world.prepare_over(chosen)
     passed = [0.0]
     served = mine.compose(chosen, lambda: passed[0])
-    asker = served.asker()
+    asker = served.asker("fbi", "FBI")
     assert "records" in ask(served, asker.id, asker.key)
     if mine.kind == "real":
         run(mine.databases.arrests, "CREATE TABLE all_records_are_invented (table_name TEXT)")
@@ -234,7 +269,7 @@ def test_what_was_signed_for_the_sandbox_puts_nothing_in_force_in_the_real_one(p
 
 def enrolled(served: World, key: PrivateKey) -> World:
     """Register the one client, by the one key, that both know."""
-    world.register(served.gateway.store, "ice-ero", public_pem(key), agreement("ice-ero"))
+    world.register(served.gateway.store, "fbi", public_pem(key), agreement("fbi", "FBI"))
     return served
 
 
@@ -253,7 +288,7 @@ def headers(text: object) -> dict[str, str]:
     """Return the headers of a data request."""
     return {
         "Authorization": f"Bearer {text}",
-        "Access-Purpose": world.IMMIGRATION,
+        "Access-Purpose": "criminal-investigation",
         "Content-Type": "application/json",
     }
 
@@ -278,7 +313,7 @@ def both(pair: tuple[Place, Place]) -> tuple[World, World, PrivateKey]:
 def test_a_token_of_the_other_is_none(both: tuple[World, World, PrivateKey]) -> None:
     """By its signature already; a client can't carry it over by mistake."""
     mine, theirs, key = both
-    given = headers(token(theirs, "ice-ero", key)["access_token"])
+    given = headers(token(theirs, "fbi", key)["access_token"])
     answer = mine.request("GET", "/v1/resources", headers=given)
     assert (answer.status_code, answer.get_json()["code"]) == (401, "invalid-token")
     assert theirs.request("GET", "/v1/resources", headers=given).status_code == 200
@@ -287,23 +322,23 @@ def test_a_token_of_the_other_is_none(both: tuple[World, World, PrivateKey]) -> 
 def test_an_assertion_for_the_other_is_none(both: tuple[World, World, PrivateKey]) -> None:
     """What a client signs names the issuer that it is for."""
     mine, theirs, key = both
-    assert token(mine, "ice-ero", key, issuer=theirs.settings.issuer)["error"] == "invalid_client"
+    assert token(mine, "fbi", key, issuer=theirs.settings.issuer)["error"] == "invalid_client"
 
 
 def test_ids_and_cursors_of_the_other_are_none(both: tuple[World, World, PrivateKey]) -> None:
     """Over the very same rows, ids and cursors differ, and neither knows those of the other."""
     mine, theirs, key = both
-    page, foreign = ask(mine, "ice-ero", key), ask(theirs, "ice-ero", key)
+    page, foreign = ask(mine, "fbi", key), ask(theirs, "fbi", key)
     records, others = page["records"], foreign["records"]
     assert isinstance(records, list)
     assert isinstance(others, list)
     assert [each["arrested_at"] for each in records] == [each["arrested_at"] for each in others]
     assert not {each["id"] for each in records} & {each["id"] for each in others}
-    given = headers(token(mine, "ice-ero", key)["access_token"])
+    given = headers(token(mine, "fbi", key)["access_token"])
     assert mine.request("GET", f"/v1/arrests/{records[0]['id']}", headers=given).status_code == 200
     missed = mine.request("GET", f"/v1/arrests/{others[0]['id']}", headers=given)
     assert missed.get_json()["code"] == "record-not-found"
-    assert ask(mine, "ice-ero", key, cursor=foreign["next"])["code"] == "cursor-invalid"
+    assert ask(mine, "fbi", key, cursor=foreign["next"])["code"] == "cursor-invalid"
 
 
 def test_counts_are_apart_on_one_storage(places: Places, valkey: str) -> None:
@@ -311,6 +346,6 @@ def test_counts_are_apart_on_one_storage(places: Places, valkey: str) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     given = {"limiter_storage": valkey, "client_limit": "2/minute", "peer_limit": "100/minute"}
     sandbox, real = (enrolled(place.start(**given), key) for place in (places.sandbox, places.real))
-    answers = [ask(sandbox, "ice-ero", key) for _ in range(3)]
+    answers = [ask(sandbox, "fbi", key) for _ in range(3)]
     assert answers[-1]["code"] == "too-many-requests"
-    assert "records" in ask(real, "ice-ero", key)
+    assert "records" in ask(real, "fbi", key)

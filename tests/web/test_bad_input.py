@@ -40,6 +40,7 @@ INTERNALS = (
     "release_conviction",
     "tree_head",
     "budget_mark",
+    "budget_refusal",
 )
 INJECTIONS = (
     "' OR 1=1 --",
