@@ -13,6 +13,7 @@ import pytest
 import rfc8785
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import capture_logs
 
 from gateway import app as composition
 from gateway import keys as key_files
@@ -320,6 +321,19 @@ def test_a_work_that_fails_does_not_end_the_sealers_thread(error: Exception, mon
     finally:
         threading.excepthook = before
     assert failed == []
+
+
+def test_a_work_that_fails_is_told_by_its_type_and_place() -> None:
+    """And by nothing of what the error says, which may be of a record."""
+
+    def failing() -> None:
+        raise ValueError("of a record")
+
+    with capture_logs() as lines:
+        Rounds("sealer", (failing,))._once()  # noqa: SLF001 -- what its thread does again and again
+    (told,) = lines
+    place = f"{__file__}:{failing.__code__.co_firstlineno + 1}"
+    assert told == {"event": "sealer-fails", "log_level": "error", "type": "ValueError", "place": place}
 
 
 def test_what_no_holder_of_the_keys_wrote_gets_no_place_and_keeps_nobody_from_one(
