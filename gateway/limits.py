@@ -45,9 +45,15 @@ class Charge:
             return
         if connection.dialect.name == "sqlite":
             rows = [{"agreement_id": self.agreement, "day": self.day, "mark": mark} for mark in marks]
-            connection.execute(sqlite.insert(tables.budget_mark).on_conflict_do_nothing(), rows)
+            counted = {"preserve_rowcount": True}
+            added = connection.execute(
+                sqlite.insert(tables.budget_mark).on_conflict_do_nothing(), rows, execution_options=counted
+            )
         else:
-            connection.exec_driver_sql(_MARK, (self.agreement, self.day, marks))
+            added = connection.exec_driver_sql(_MARK, (self.agreement, self.day, marks))
+        if not added.rowcount:
+            # Also where the budget has become smaller since.
+            return
         table = tables.budget_mark
         mine = sa.select(sa.func.count()).where(table.c.agreement_id == self.agreement, table.c.day == self.day)
         if (connection.scalar(mine) or 0) > self.at_most:

@@ -153,7 +153,10 @@ def test_an_entry_whose_marks_are_new_is_left_out_of_the_statement(log: OpenLog)
 
 
 def test_a_page_is_charged_whole_with_its_entry_or_not_at_all(log: OpenLog) -> None:
-    """New marks and their entry commit together; a page beyond the budget leaves neither; known marks are free."""
+    """New marks and their entry commit together; a page beyond the budget leaves neither; known marks are free.
+
+    They are so under a budget that has become smaller, too.
+    """
     first = log.log.charge(entry(1), charge("a", "b")).id
     again = log.log.charge(entry(2), charge("b", "a")).id
     with pytest.raises(Throttled) as refused:
@@ -161,6 +164,8 @@ def test_a_page_is_charged_whole_with_its_entry_or_not_at_all(log: OpenLog) -> N
     assert refused.value.code is Code.BUDGET_SPENT
     last = log.log.charge(entry(4), charge("a", "c")).id
     assert durable(log) == {first: 1, again: 2, last: 4}
+    smaller = log.log.charge(entry(5), charge("a", "b", at_most=1)).id
+    assert durable(log) == {first: 1, again: 2, last: 4, smaller: 5}
     assert marks(log) == {"a", "b", "c"}
 
 
