@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable
 from datetime import date, datetime
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 
 import click
@@ -25,6 +26,8 @@ from gateway.identity import clients, tokens
 from gateway.identity.clients import ACTIVE, SUSPENDED, Clients
 from gateway.policy.bundle import load
 
+# The longest that a command waits because a gateway says so, in seconds.
+_PATIENCE = 300
 DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -150,8 +153,10 @@ def token(client_id: str, key: Path, issuer: str, officer: str | None) -> None:
     except urllib.error.HTTPError as error:
         click.echo(error.read().decode(), err=True)
         sys.exit(1)
-    except urllib.error.URLError:
+    except (OSError, HTTPException):
         raise ConfigurationError(f"{issuer} can't be reached") from None
+    except (ValueError, LookupError, TypeError):
+        raise ConfigurationError(f"{issuer} gave no token: is it a gateway?") from None
 
 
 def _token(issuer: str, asserted: Callable[[], str], tries: int = 5) -> str:
@@ -167,7 +172,7 @@ def _token(issuer: str, asserted: Callable[[], str], tries: int = 5) -> str:
             return str(json.load(response)["access_token"])
     except urllib.error.HTTPError as error:
         wait = error.headers.get("Retry-After", "")
-        if not tries or not wait.isdecimal():
+        if not tries or not wait.isdecimal() or int(wait) > _PATIENCE:
             raise
         error.close()
     time.sleep(int(wait))

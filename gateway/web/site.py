@@ -63,7 +63,7 @@ def _handle_errors(app: Flask, custodian: Custodian, telemetry: Telemetry, throt
     def logged(refusal: Refusal) -> Response:
         """Refuse with an entry, or as a gateway that can't log: what is raised in a handler would reach the server."""
         try:
-            return throttle.told(send(refused(refusal)), refusal)
+            return throttle.told_peer(send(refused(refusal)), refusal)
         except Unavailable:
             return unavailable()
         except Exception as error:  # noqa: BLE001 -- the outermost edge, as below

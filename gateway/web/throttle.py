@@ -4,7 +4,7 @@ import ipaddress
 
 from flask import Flask, Request, Response, request
 from flask_limiter import Limiter
-from limits import parse_many
+from limits import RateLimitItem, parse_many
 
 from gateway.errors import Code, Refusal, Throttled
 from gateway.settings import Settings
@@ -24,6 +24,7 @@ class Throttle:
         # A sandbox that shares a storage with a real gateway shares no count with it.
         self._name = settings.log_origin
         self._clients = parse_many(settings.client_limit)
+        self._peers = parse_many(settings.peer_limit)
         self._limiter = _EveryRequest(
             lambda: peer_network(request),
             app=app,
@@ -43,10 +44,17 @@ class Throttle:
 
     def told(self, response: Response, refusal: Refusal | None) -> Response:
         """Say in an answer how much is allowed (draft-ietf-httpapi-ratelimit-headers), and when to come again."""
+        return self._told(response, refusal, self._clients)
+
+    def told_peer(self, response: Response, refusal: Refusal) -> Response:
+        """Say the same in a refusal of a request that no client is known for."""
+        return self._told(response, refusal, self._peers)
+
+    def _told(self, response: Response, refusal: Refusal | None, counted: list[RateLimitItem]) -> Response:
         policy = ", ".join(f'"client";q={limit.amount};w={limit.get_expiry()}' for limit in self._clients)
         response.headers["RateLimit-Policy"] = policy
         if refusal is not None and refusal.code is Code.THROTTLED:
-            response.headers["Retry-After"] = str(max(limit.get_expiry() for limit in self._clients))
+            response.headers["Retry-After"] = str(max(limit.get_expiry() for limit in counted))
         return response
 
 
