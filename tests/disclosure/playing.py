@@ -214,6 +214,7 @@ class Play:
         elif not self.oracle.charge(step.purpose, {}, seen):
             _refused(answer, {Code.BUDGET_SPENT})
         else:
+            assert answer.status_code == 200, answer.text
             told = answer.get_json()
             self.oracle.check(step.purpose, {}, told, [told["record"]], seen)
 
@@ -276,12 +277,13 @@ def _refused(answer: TestResponse, codes: set[Code]) -> None:
 def play(chance: Random, stage: Stage) -> None:
     """Make a regime and a session, and play it in some pairs of worlds that look the same."""
     law = regime(chance)
-    steps = list(sessions.session(chance, law))
-    for _ in range(PAIRS):
-        left = worlds.world(chance, stage.dialect, law)
+    lefts = [worlds.world(chance, stage.dialect, law) for _ in range(PAIRS)]
+    oracles = [foresee(CLIENT, law, stage.ids, left) for left in lefts]
+    seen = {purpose: [sight for oracle in oracles for sight in oracle.seen[purpose]] for purpose in law.laws}
+    steps = list(sessions.session(chance, law, seen))
+    for left, oracle in zip(lefts, oracles, strict=True):
         right = worlds.elsewhere(chance, law, left)
-        oracle, other = (foresee(CLIENT, law, stage.ids, world) for world in (left, right))
-        assert oracle.seen == other.seen
+        assert oracle.seen == foresee(CLIENT, law, stage.ids, right).seen
         for side, world in zip(stage.sides, (left, right), strict=True):
             side.set(law, world, NOTICES[STRANGER][: chance.randint(0, 3)])
         playing = Play(stage, law, (left, right), oracle)
