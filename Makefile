@@ -31,7 +31,7 @@ coverage: setup ## the suite again, and which lines it does not reach; slower
 	.venv/bin/pytest --cov --cov-report=term:skip-covered
 
 test-deep: setup ## the property tests with ten times the examples
-	HYPOTHESIS_PROFILE=deep .venv/bin/pytest -m property
+	HYPOTHESIS_PROFILE=deep .venv/bin/pytest -n auto --dist worksteal -m property
 
 mutants: setup ## change policy/ and plan/ a little everywhere, and list what no test notices; takes hours
 	.venv/bin/python -m tests.mutation

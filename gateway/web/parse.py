@@ -132,6 +132,8 @@ def _body(request: Request) -> bytes:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/json" or charset != "utf-8" or "Content-Encoding" in request.headers:
         raise Malformed(Code.NOT_JSON, "Send the question as application/json in UTF-8, without a content coding.")
+    # A question alone may come with a cursor.
+    request.max_content_length = MAX_BODY + 1
     return content(request)
 
 

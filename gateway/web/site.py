@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway import sandbox
 from gateway.audit.public import PublicPart
-from gateway.bounds import MAX_BODY
+from gateway.bounds import MAX_QUESTION
 from gateway.disclosure import Custodian, LoggedRefusal
 from gateway.errors import Code, Malformed, NotFound, Refusal, Unavailable
 from gateway.identity.tokens import AccessTokens, Assertions
@@ -35,7 +35,9 @@ def build(
 ) -> Flask:
     """Build the application."""
     app = Flask("gateway", static_folder=None)
-    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY + 1, MAX_FORM_MEMORY_SIZE=MAX_BODY, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_QUESTION + 1, MAX_FORM_MEMORY_SIZE=MAX_QUESTION, PROVIDE_AUTOMATIC_OPTIONS=False
+    )
     # A redirect would be an answer without an entry.
     app.url_map.merge_slashes = False
     app.url_map.converters["record"] = api.RecordConverter
@@ -100,7 +102,7 @@ def _refusal(error: HTTPException) -> Refusal:
         case 405:
             return NotFound(Code.METHOD_NOT_ALLOWED, "See the field Allow.")
         case 413:
-            return Malformed(Code.TOO_LARGE, f"A body may have {MAX_BODY} bytes.")
+            return Malformed(Code.TOO_LARGE, f"A body may have {MAX_QUESTION} bytes.")
         case _:
             return Malformed(Code.MALFORMED, "The request can't be read.")
 

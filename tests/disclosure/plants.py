@@ -18,10 +18,13 @@ from gateway.disclosure import Custodian
 from gateway.errors import Code, Denied, NotFound, Refusal, Unplannable
 from gateway.instruments import Instruments
 from gateway.opaque import Cursors, Holder, Ids
-from gateway.plan import cells, filtering, reader, statement
+from gateway.plan import cells, filtering, implied, reader, statement
 from gateway.plan.cells import Cells
+from gateway.plan.comparison import compare
 from gateway.plan.planner import Plan, Planner
+from gateway.plan.shape import Test
 from gateway.policy.condition import TRUE
+from gateway.policy.masks import Form
 from gateway.policy.sql import Compiler
 from gateway.policy.view import View
 from gateway.records.query import Records, Row
@@ -75,7 +78,7 @@ def _else_column(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cells, "_where", lambda _state, _cell, value: value)
 
 
-@plant("A", "a filter on a withheld field is dropped, and every record comes back", shown_by=11)
+@plant("A", "a filter on a withheld field is dropped, and every record comes back", shown_by=13)
 def _dropped_filter(patch: pytest.MonkeyPatch) -> None:
     read = reader.Reader.read
 
@@ -90,19 +93,36 @@ def _dropped_filter(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reader.Reader, "read", lenient)
 
 
-@plant("A", "a filter on related rows looks at fields that the record withholds", shown_by=6)
+@plant("A", "a filter on related rows looks at fields that the record withholds", shown_by=34)
 def _hidden_related(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Cells, "compared_related", lambda _self, _path, guarded, _state: guarded.value())
 
 
 @plant(
-    "A", "a filter on related rows answers also where there are more than a record shows, or none is shown", shown_by=5
+    "A", "a filter on related rows answers also where there are more than a record shows, or none is shown", shown_by=23
 )
 def _unknown_related(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(filtering.Filtering, "_known", lambda _self, _name: [])
 
 
-@plant("A", "related rows come in the order of a hidden column", shown_by=5)
+@plant("A", "what a filter on a masked text implies is held against the text behind the mask", shown_by=10)
+def _implied_raw(patch: pytest.MonkeyPatch) -> None:
+    of = implied._of  # noqa: SLF001
+
+    def behind(test: Test, cells: Cells) -> Iterator[Any]:
+        yield from of(test, cells)
+        cell, guarded = cells.view.cells[test.path], cells.source.guarded(test.path)
+        if (
+            cell.mask is not None
+            and cell.mask.form in (Form.FIRST_LETTER, Form.LAST_FOUR)
+            and test.operator != "is_null"
+        ):
+            yield compare(test, guarded.raw, guarded.domain.kind, cells.dialect)
+
+    patch.setattr(implied, "_of", behind)
+
+
+@plant("A", "related rows come in the order of a hidden column", shown_by=6)
 def _raw_order(patch: pytest.MonkeyPatch) -> None:
     def in_order(self: statement.Writer, name: str, related: Any) -> list[Any]:
         relation = self.resource.relations[name]
@@ -137,12 +157,12 @@ def _unknown_denial(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cells, "rows_of", rows_of)
 
 
-@plant("B", "the rules of rows are left out where one record is asked for", shown_by=5)
+@plant("B", "the rules of rows are left out where one record is asked for", shown_by=1)
 def _by_key(patch: pytest.MonkeyPatch) -> None:
     _without_rows(patch, lambda asked: asked.by_key)
 
 
-@plant("B", "the rules of rows are left out from the second page on", shown_by=6)
+@plant("B", "the rules of rows are left out from the second page on", shown_by=5)
 def _page_two(patch: pytest.MonkeyPatch) -> None:
     _without_rows(patch, lambda asked: asked.after is not None)
 
@@ -161,7 +181,7 @@ def _without_rows(patch: pytest.MonkeyPatch, where: Callable[[statement.Asked], 
 
 
 @plant(
-    "B", "the rules of rows are applied to a page that was cut before: short pages tell of hidden records", shown_by=6
+    "B", "the rules of rows are applied to a page that was cut before: short pages tell of hidden records", shown_by=5
 )
 def _limit_first(patch: pytest.MonkeyPatch) -> None:
     search, query = Planner.search, Records.query
@@ -221,38 +241,38 @@ def _total(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(api, "send", told)
 
 
-@plant("C", "a cursor is as long as the values in it", shown_by=11)
+@plant("C", "a cursor is as long as the values in it", shown_by=4)
 def _long_cursor(patch: pytest.MonkeyPatch) -> None:
     seal = Cursors.seal
     patch.setattr(Cursors, "seal", lambda self, cursor, bound, _room: seal(self, cursor, bound, 0))
 
 
-@plant("C", "a cursor of another client, or for another question, is taken", shown_by=28)
+@plant("C", "a cursor of another client, or for another question, is taken", shown_by=4)
 def _free_cursor(patch: pytest.MonkeyPatch) -> None:
     seal, opened = Cursors.seal, Cursors.open
     patch.setattr(Cursors, "seal", lambda self, cursor, _bound, room: seal(self, cursor, (), room))
     patch.setattr(Cursors, "open", lambda self, text, _bound: opened(self, text, ()))
 
 
-@plant("C", "ids are the keys of the records", shown_by=1)
+@plant("C", "ids are the keys of the records", shown_by=0)
 def _serial_ids(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Ids, "conceal", lambda _self, key, _holder: str(key))
     patch.setattr(Ids, "reveal", lambda _self, text, _holder: int(text) if text.isdigit() else None)
 
 
-@plant("C", "ids are those of all clients and purposes", shown_by=4)
+@plant("C", "ids are those of all clients and purposes", shown_by=5)
 def _shared_ids(patch: pytest.MonkeyPatch) -> None:
     conceal, reveal = Ids.conceal, Ids.reveal
     patch.setattr(Ids, "conceal", lambda self, key, holder: conceal(self, key, replace(holder, client="", purpose="")))
     patch.setattr(Ids, "reveal", lambda self, text, holder: reveal(self, text, replace(holder, client="", purpose="")))
 
 
-@plant("C", "a hidden record is forbidden, a missing one is not found", shown_by=5)
+@plant("C", "a hidden record is forbidden, a missing one is not found", shown_by=1)
 def _forbidden(patch: pytest.MonkeyPatch) -> None:
     _lookup_refused(patch, lambda _values: Denied(Code.DENIED_BY_RULE, "It is not part of your view.", ()))
 
 
-@plant("C", "the refusal of a hidden record tells a value of it", shown_by=6)
+@plant("C", "the refusal of a hidden record tells a value of it", shown_by=1)
 def _telling(patch: pytest.MonkeyPatch) -> None:
     _lookup_refused(patch, lambda code: NotFound(Code.RECORD_NOT_FOUND, f"The record {code} is not part of your view."))
 
@@ -325,7 +345,7 @@ def _etag(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(api, "send", told)
 
 
-@plant("C", "another client's receipt is given out", shown_by=1)
+@plant("C", "another client's receipt is given out", shown_by=5)
 def _foreign_receipt(patch: pytest.MonkeyPatch) -> None:
     own = Receipts.of
 

@@ -6,7 +6,7 @@ Rightly means that each page holds the records, in the order and with the cells,
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, assert_never
 
@@ -220,6 +220,7 @@ class Play:
         elif not self.oracle.charge(step.purpose, {}, seen):
             _refused(answer, {Code.BUDGET_SPENT})
         else:
+            assert answer.status_code == 200, answer.text
             told = answer.get_json()
             self.oracle.check(step.purpose, {}, told, [told["record"]], seen)
 
@@ -282,14 +283,16 @@ def _refused(answer: TestResponse, codes: set[Code]) -> None:
 def play(chance: Random, stage: Stage) -> None:
     """Make a regime and a session, and play it in some pairs of worlds that look the same."""
     law = regime(chance)
-    steps = list(sessions.session(chance, law))
+    lefts = [worlds.world(chance, stage.dialect, law) for _ in range(PAIRS)]
+    oracles = [foresee(CLIENT, law, stage.ids, left, REFUSALS) for left in lefts]
+    seen = {purpose: [sight for oracle in oracles for sight in oracle.seen[purpose]] for purpose in law.laws}
+    steps = list(sessions.session(chance, law, seen))
     # What the day holds already is part of the worlds; it is not drawn, so that examples stay what they were.
     refusals = (REFUSALS, 2, 1)[len(steps) % 3]
-    for _ in range(PAIRS):
-        left = worlds.world(chance, stage.dialect, law)
+    for left, first in zip(lefts, oracles, strict=True):
+        oracle = replace(first, left=refusals)
         right = worlds.elsewhere(chance, law, left)
-        oracle, other = (foresee(CLIENT, law, stage.ids, world, refusals) for world in (left, right))
-        assert oracle.seen == other.seen
+        assert oracle.seen == foresee(CLIENT, law, stage.ids, right, refusals).seen
         for side, world in zip(stage.sides, (left, right), strict=True):
             side.set(law, world, NOTICES[STRANGER][: chance.randint(0, 3)], refusals)
         playing = Play(stage, law, (left, right), oracle)

@@ -1,16 +1,17 @@
 """Random sessions: what one client asks, step by step, good and bad; and how bad requests are refused."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from gateway.errors import Code
 from tests.disclosure import questions
+from tests.disclosure.questions import Knowledge
 from tests.disclosure.regimes import PURPOSES, Regime, opens
 from tests.disclosure.stage import NOTICES
-from tests.disclosure.worlds import MOST_KEYS
+from tests.disclosure.worlds import MOST_KEYS, Sight, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,9 @@ CURSORS = ("again", "edited", "for another question", "another client's", "no cu
 RECEIPTS = ("own", "own", "another client's", "none")
 
 
-def session(chance: Random, regime: Regime) -> Iterator[Step]:
-    """Yield some steps of each kind, in a random order."""
-    steps: list[Step] = [_pages(chance, regime) for _ in range(chance.randint(2, 4))]
+def session(chance: Random, regime: Regime, seen: Mapping[str, list[Sight]]) -> Iterator[Step]:
+    """Yield some steps of each kind, in a random order; `seen` is what the client may see, by its purposes."""
+    steps: list[Step] = [_pages(chance, regime, seen) for _ in range(chance.randint(2, 4))]
     steps += [_by_id(chance, regime) for _ in range(chance.randint(2, 4))]
     steps += [chance.choice(PLAIN) for _ in range(chance.randint(2, 4))]
     steps += [Others(), *([Seal()] if chance.random() < 0.3 else [])]
@@ -100,10 +101,12 @@ def _by_id(chance: Random, regime: Regime) -> ById:
     return ById(_purpose(chance, regime), chance.choice(IDS), chance.randint(1, MOST_KEYS))
 
 
-def _pages(chance: Random, regime: Regime) -> Pages:
+def _pages(chance: Random, regime: Regime, seen: Mapping[str, list[Sight]]) -> Pages:
     purpose = _purpose(chance, regime)
     law = regime.laws.get(purpose)
-    body = questions.search(chance, law) if law is not None and opens(law) else {}
+    body: dict[str, Any] = {}
+    if law is not None and opens(law):
+        body = questions.search(chance, Knowledge(law, compared(seen[purpose])))
     return Pages(purpose, body, chance.choice((None, None, "DC 24-1/7")))
 
 
@@ -139,7 +142,7 @@ PLAIN: tuple[Plain, ...] = (
     _posted({"filter": _deep(8)}, Code.TOO_COMPLEX),
     _posted({"filter": {"or": [{"code": {"eq": "a"}}] * 51}}, Code.TOO_COMPLEX),
     _posted({"cursor": 1}, Code.CURSOR_INVALID),
-    _posted(b" " * 70_000, Code.TOO_LARGE),
+    _posted(b"{}".ljust(70_000), Code.TOO_LARGE),
     _posted({}, Code.NOT_JSON, Content_Type="text/plain"),
     _posted({}, Code.NOT_JSON, Content_Encoding="gzip"),
     _posted({}, Code.PURPOSE_MISSING, Access_Purpose=None),

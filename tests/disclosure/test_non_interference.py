@@ -13,12 +13,20 @@ from hypothesis import strategies as st
 from tests.disclosure.playing import PAIRS, play
 from tests.disclosure.stage import Stage
 
-# Pairs of worlds on each of the two databases.
-WORLDS = 5001 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 150
+IS_DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+# Pairs of worlds on each of the two databases, and the shares of them that processors can take by themselves.
+WORLDS, SHARES = (5010, 10) if IS_DEEP else (150, 1)
+
+
+@pytest.fixture(params=range(1, SHARES + 1), ids=lambda number: f"share {number} of {SHARES}")
+def share(request: pytest.FixtureRequest) -> int:
+    """The number of a share: only the deep profile has several, whose examples are other ones in each."""
+    return int(request.param)
 
 
 @pytest.mark.property
-@settings(max_examples=WORLDS // PAIRS)
+@pytest.mark.usefixtures("share")
+@settings(max_examples=WORLDS // PAIRS // SHARES)
 @given(chance=st.randoms(use_true_random=True))
 def test_what_the_view_does_not_hold_changes_no_answer(chance: Random, stage: Stage) -> None:
     """Two worlds with equal views give equal answers to the same session of requests, and right ones."""

@@ -87,6 +87,18 @@ def sights(law: Law, world: World, instruments: tuple[Instrument, ...]) -> list[
     return found
 
 
+def compared(seen: Iterable[Sight]) -> dict[str, list[Any]]:
+    """Return by which values each field is compared, of records and of their related rows."""
+    found: dict[str, list[Any]] = {}
+    for sight in seen:
+        rows = ((f"{name}.", row) for name, rows in sight.compared_rows.items() for row in rows or ())
+        for start, values in (("", sight.compared), *rows):
+            for path, value in values.items():
+                if value is not None:
+                    found.setdefault(start + path, []).append(value)
+    return found
+
+
 def _sight(law: Law, dialect: str, record: Case, seen: Seen) -> Sight:
     order = _order(record, known=law.shows("counts.amount"))
     return Sight(
@@ -322,7 +334,7 @@ def _of_form(chance: Random, form: Form | None, value: Any) -> Any:
         case Form.FIRST_LETTER, str() | None:
             return chance.choice(("a", "b", ""))
         case Form.LAST_FOUR, str() if len(value) > LAST:
-            return chance.choice(("q", "ab")) + value[-LAST:]
+            return chance.choice(("q", "ab", value[-LAST])) + value[-LAST:]
         case Form.LAST_FOUR, str() | None:
             return chance.choice(("ab", "b.1", ""))
         case _:
