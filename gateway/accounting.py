@@ -62,10 +62,14 @@ class Inquiry:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is to be disclosed and written down of it."""
+    """What is to be disclosed and written down of it.
+
+    `counted` are the rows that it tells of: those that it shows, and the one by which it says that a page follows.
+    """
 
     body: bytes
     rows: tuple[Row, ...]
+    counted: tuple[Row, ...]
     permit: Permit | None
     plan: Plan | None
     resource: Resource | None

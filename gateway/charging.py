@@ -1,4 +1,4 @@
-"""What an answer costs of the budget that binds: a mark for each whom it shows."""
+"""What an answer costs of the budget that binds: a mark for each of whom it tells."""
 
 from datetime import date
 
@@ -17,13 +17,15 @@ def day_of(inquiry: Inquiry) -> date:
 def of_page(inquiry: Inquiry, found: Found, openings: Openings) -> Charge | None:
     """Count what a page costs: persons in records that show the person's id, else records.
 
-    A name is not enough: whether two records are of one person would be felt through the budget.
+    A name is not enough: whether two records are of one person would be felt through the budget. The first record of
+    the page that follows counts too: that there is one is told, and behind a record that costs nothing any more it
+    would tell for nothing whether another meets a filter.
     """
     if found.permit is None or found.resource is None or not found.permit.budgets:
         return None
     view, resource = found.permit.view, found.resource
     marks = []
-    for row in found.rows:
+    for row in found.counted:
         # Records of an unknown person are not of one.
         if row.person is not None and any(view.shows(path, row.states) for path in resource.person_paths()):
             counted = person(row.person)

@@ -223,7 +223,7 @@ class Custodian:
         """Write down that a known client was refused: counted with what else of its kind it is refused."""
         openings = accounting.personal(subject, circumstances, bytes_out)
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, {}, openings)
-        return self._aggregate.add(entry, subject.client)
+        return self._aggregate.add(entry, f"{subject.client} {subject.officer or ''}")
 
     def note(self, action: str, subject: Subject, circumstances: Circumstances, bytes_out: int) -> LoggedEntry:
         """Write down what a client did that disclosed no record, such as getting a token."""
@@ -299,7 +299,7 @@ class Custodian:
         notices = dict.fromkeys(notice for permit in permits for notice in permit.notices)
         policy = self._stands_on(inquiry, tuple(sorted(rules)), tuple(notices))
         write = partial(specify, self._addresses) if isinstance(inquiry.question, Specify) else rendering.describe
-        return Found(write(decided, inquiry.question.purpose, policy), (), None, None, None)
+        return Found(write(decided, inquiry.question.purpose, policy), (), (), None, None, None)
 
     def _search(self, inquiry: Inquiry, search: Search, reading: _Reading) -> Found:
         resource, permit = reading.resource, reading.permit
@@ -312,7 +312,7 @@ class Custodian:
         cursor = paging.after(page[-1]) if follows else None
         renderer = Renderer(self._ids, resource, client, search.purpose)
         body = renderer.search(Page(page, plan.fields, cursor), permit, reading.policy)
-        return Found(body, page, permit, plan, resource)
+        return Found(body, page, rows, permit, plan, resource)
 
     def _lookup(self, inquiry: Inquiry, lookup: Lookup, reading: _Reading) -> Found:
         resource, permit = reading.resource, reading.permit
@@ -325,7 +325,7 @@ class Custodian:
             raise NotFound(Code.RECORD_NOT_FOUND, "It does not exist, or is not part of your view.")
         renderer = Renderer(self._ids, resource, inquiry.subject.client, lookup.purpose)
         body = renderer.lookup(rows[0], plan.fields, permit, reading.policy)
-        return Found(body, rows, permit, plan, resource)
+        return Found(body, rows, rows, permit, plan, resource)
 
     def _stands_on(self, inquiry: Inquiry, rules: tuple[str, ...], notices: tuple[str, ...]) -> Policy:
         day, proposed = self._rehearsal.day, sorted(self._rehearsal.proposed)

@@ -76,6 +76,12 @@ def _beside_one_seen(city: City, question: dict[str, Any]) -> bool:
     return code_of(city.search(filter={"or": [seen, question]})) == SPENT
 
 
+def _by_what_follows(city: City, question: dict[str, Any]) -> bool:
+    """Ask for a page that costs nothing, and look whether another is said to follow it."""
+    answer = city.search(filter={"or": [SEEN, question]}, sort=["-code"], limit=AT_MOST)
+    return code_of(answer) == SPENT or answer.get_json()["next"] is not None
+
+
 def read_on(city: City, probe: Probe) -> Iterator[str]:
     """Read the unseen codes letter by letter; yield each beginning that an answer seems to confirm."""
     begun = [""]
@@ -87,7 +93,9 @@ def read_on(city: City, probe: Probe) -> Iterator[str]:
                 begun += [known + letter] if len(known) + 1 < len(SECRETS[0]) else []
 
 
-@pytest.mark.parametrize("probe", [_alone, _beside_one_seen], ids=["alone", "beside one seen"])
+@pytest.mark.parametrize(
+    "probe", [_alone, _beside_one_seen, _by_what_follows], ids=["alone", "beside one seen", "by what follows"]
+)
 def test_a_spent_budget_is_asked_letter_by_letter(city: City, probe: Probe) -> None:
     """B, own: refusals spell out values that are not shown; after so many of them there is nothing to be read."""
     spend(city)

@@ -53,7 +53,8 @@ class Oracle:
     def charge(self, purpose: str, body: dict[str, Any], page: list[Sight]) -> bool:
         """Charge a page, whole or not at all; say whether the budget allows it.
 
-        Persons are counted where the page shows who they are, or every record of the view does; else records.
+        `page` is with the first record of the one that follows. Persons are counted where the page shows who they are,
+        or every record of the view does; else records.
         """
         named = {*body.get("fields", ["person"]), *(key.removeprefix("-") for key in body.get("sort", ()))}
         told = "person" in named or self.regime.laws[purpose].shows("person")

@@ -136,7 +136,8 @@ class Play:
             body = step.body if cursor is None else step.body | {"cursor": cursor}
             answer = self._both(self._request(step.purpose, "/v1/cases/search", body, step.case))
             page = expected[shown : shown + step.body.get("limit", 50)]
-            if not reasons and not self.oracle.charge(step.purpose, step.body, page):
+            told_of = expected[shown : shown + len(page) + 1]
+            if not reasons and not self.oracle.charge(step.purpose, step.body, told_of):
                 reasons = {Code.BUDGET_SPENT}
             if reasons:
                 _refused(answer, reasons)

@@ -229,8 +229,9 @@ def test_a_budget_does_not_tell_which_records_are_of_one_person(
 ) -> None:
     """Persons are counted in records that show the person's id; others count each for itself."""
     rules: list[dict[str, Any]] = [{"id": "all", "permit": "read", "show": ["code"]}]
-    budget = {"persons": {"at-most": 1, "per": "day"}}
-    ask = shown(dialect, request, tmp_path, rules, case(1, "F1"), case(2, "F1"), obligations=(budget,))
+    budget = {"persons": {"at-most": 2, "per": "day"}}
+    cases = [case(key, "F1") for key in (1, 2, 3)]
+    ask = shown(dialect, request, tmp_path, rules, *cases, obligations=(budget,))
     assert len(ask(limit=1)) == 1
     assert ask(limit=2) == "disclosure-budget-spent"
 
@@ -243,8 +244,8 @@ def test_a_budget_counts_records_where_it_is_not_asked_who_they_are_and_some_do_
         {"id": "all", "permit": "read", "show": ["code"]},
         {"id": "who", "permit": "read", "rows": 'record.grade == "F2"', "show": ["person"]},
     ]
-    budget = {"persons": {"at-most": 1, "per": "day"}}
-    records = [dataclasses.replace(case(key, "F1"), person=7) for key in (1, 2)]
+    budget = {"persons": {"at-most": 2, "per": "day"}}
+    records = [dataclasses.replace(case(key, "F1"), person=7) for key in (1, 2, 3)]
     ask = shown(dialect, request, tmp_path, rules, *records, obligations=(budget,))
     assert ask(fields=["code"]) == "disclosure-budget-spent"
     assert len(ask(fields=["code"], limit=1)) == 1
