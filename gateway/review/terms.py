@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.canonical import Json
+from gateway.plan.folding import fold
 from gateway.review.fields import GIVEN_NAMES, SURNAMES, named
 
 # The operator of a term that may be either name of a person.
@@ -11,7 +12,7 @@ NAMED = "named"
 
 
 def searched(question: Json, field: str) -> Iterator[tuple[str, str]]:
-    """Yield, for each comparison of a field with texts, the operator and the text, in small letters.
+    """Yield, for each comparison of a field with texts, the operator and the text, without case and accents.
 
     A person looked up by name is looked for in either order: each of the names is a term of both fields.
     """
@@ -20,10 +21,10 @@ def searched(question: Json, field: str) -> Iterator[tuple[str, str]]:
 
 
 def persons(question: Json) -> Iterator[str]:
-    """Yield the persons looked up by name, the given name first, in small letters."""
+    """Yield the persons looked up by name, the given name first, without case and accents."""
     if isinstance(question, dict):
         for said in _looked_up(question.get("filter")):
-            yield " ".join(said[part].casefold() for part in ("given", "family") if part in said)
+            yield " ".join(_names(said, "given", "family"))
 
 
 def _of(node: Any, field: str) -> Iterator[tuple[str, str]]:
@@ -35,7 +36,7 @@ def _of(node: Any, field: str) -> Iterator[tuple[str, str]]:
                 yield from _of(part, field)
         case {"named": dict() as said}:
             if named((field,), SURNAMES | GIVEN_NAMES):
-                yield from ((NAMED, said[part].casefold()) for part in ("family", "given") if part in said)
+                yield from ((NAMED, name) for name in _names(said, "family", "given"))
         case dict():
             yield from _compared(node.get(field, {}))
             relation, _, inner = field.partition(".")
@@ -46,10 +47,19 @@ def _of(node: Any, field: str) -> Iterator[tuple[str, str]]:
 def _compared(tests: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for operator, operand in tests.items():
         terms = operand if isinstance(operand, list) else [operand]
-        yield from ((operator, term.casefold()) for term in terms if isinstance(term, str))
+        yield from ((operator, _plain(term)) for term in terms if isinstance(term, str))
 
 
-def _looked_up(node: Any) -> Iterator[dict[str, str]]:
+def _names(said: dict[str, Any], *parts: str) -> Iterator[str]:
+    """Yield what a person is looked up by; what is no text was refused, and is written down all the same."""
+    return (_plain(said[part]) for part in parts if isinstance(said.get(part), str))
+
+
+def _plain(term: str) -> str:
+    return fold(term).casefold()
+
+
+def _looked_up(node: Any) -> Iterator[dict[str, Any]]:
     match node:
         case {"not": inner}:
             yield from _looked_up(inner)

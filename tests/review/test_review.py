@@ -170,6 +170,24 @@ def test_persons_looked_up_by_name_are_a_sweep_in_either_order(review: Review, l
     assert "8 of them: gomez, gonzales, gonzalez, gordon" in item.finding.reason
 
 
+def test_accents_hide_no_sweep(review: Review, log: OpenLog) -> None:
+    """Searches put them aside, and so does the review."""
+    client = Client(log)
+    names = ["Ĝomez", "Ğonzales", "Gónzalez", "Ǧordon", "Gỏre", "Göss", "Ģould", "Ḡoya"]
+    for when, name in zip(minutes(len(names)), names, strict=True):
+        client.did(when, {"named": {"family": name}}, filtered=["family_name"])
+    assert queue(review, log).keys() == {("adjacent-surnames", "ice-ero")}
+
+
+def test_a_name_that_is_no_text_hides_nothing(review: Review, log: OpenLog) -> None:
+    """It was refused, and its question stands in the log like any."""
+    client = Client(log)
+    client.did(NOON, {"named": {"family": 5, "given": True}}, filtered=["family_name"], outcome="denied-by-rule")
+    for when, name in zip(minutes(5), "ABCDE", strict=True):
+        client.did(when, {"named": {"family": name}}, filtered=["family_name"])
+    assert queue(review, log).keys() == {("adjacent-surnames", "ice-ero")}
+
+
 def test_names_of_related_rows_are_a_sweep(review: Review, log: OpenLog) -> None:
     """Whose they are: victims' names can be swept as well."""
     client = Client(log)
