@@ -59,5 +59,6 @@ def _leaves(connection: Connection, ids: list[str]) -> dict[str, bytes]:
     """Read leaves; a step of its own: of a join, a planner may read the whole log to find the few that wait."""
     if not ids:
         return {}
-    chosen = sa.select(tables.entry.c.entry_id, tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(ids))
+    placed = sa.exists().where(tables.leaf.c.entry_id == tables.entry.c.entry_id)
+    chosen = sa.select(tables.entry.c.entry_id, tables.entry.c.leaf).where(tables.entry.c.entry_id.in_(ids), ~placed)
     return {row.entry_id: row.leaf for row in connection.execute(chosen)}

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, g, request
 from werkzeug.routing import BaseConverter
 
 from gateway.access import Circumstances, Subject
+from gateway.bounds import MAX_BODY
 from gateway.disclosure import Answer, Custodian, LoggedRefusal
 from gateway.errors import Code, Malformed, Throttled, Unauthenticated
 from gateway.identity.tokens import AccessTokens, SuspendedClient
@@ -32,7 +33,9 @@ class RecordConverter(BaseConverter):
 
 def circumstances() -> Circumstances:
     """Return how this request came."""
-    return Circumstances(request.remote_addr or "unknown", g.began, request.content_length or 0)
+    # What the client says of its length may be any number; no more than this is read.
+    announced = min(request.content_length or 0, MAX_BODY + 1)
+    return Circumstances(request.remote_addr or "unknown", g.began, announced)
 
 
 def blueprint(

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from flask import Request
@@ -177,7 +177,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _number(text: str) -> int | float:
     """Read a number with a fraction or an exponent; one without a rest is whole, as JSON Schema has it."""
-    exact = Decimal(text)
+    try:
+        exact = Decimal(text)
+    except InvalidOperation:
+        raise Malformed(Code.MALFORMED, "A number's exponent is too large.") from None
     # No field holds a number of so many digits; written out, its exponent would fill the memory.
     whole = exact.adjusted() < _DIGITS and exact == exact.to_integral_value()
     return int(exact) if whole else float(text)

@@ -1,5 +1,6 @@
 """What entries hold: enough to answer for each access in the leaf, and nothing personal outside the sealed parts."""
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -522,6 +523,19 @@ def test_strangers_of_another_kind_are_counted_apart(make_timed: Callable[..., W
         )
     ]
     assert codes == ["unauthenticated", "invalid-token"] * 2
+    world.close()
+
+
+def test_a_throttled_officer_is_told_by_its_own_name(make_timed: Callable[..., World], databases: Databases) -> None:
+    """Two officers of one client that come too often have each an entry."""
+    world = make_timed(client_limit="2/minute")
+    asker = world.asker(officer="Officer A")
+    asked_as = [asker, dataclasses.replace(asker, officer="Officer B", _token=None)]
+    assert all(each.token for each in asked_as)
+    for _ in range(2):
+        asker.get("/v1/resources")
+    answers = [each.get("/v1/resources") for each in asked_as]
+    assert [opened(world, databases, answer)["officer"] for answer in answers] == [["Officer A"], ["Officer B"]]
     world.close()
 
 

@@ -389,6 +389,21 @@ def test_a_head_that_no_holder_of_the_keys_wrote_is_not_signed(open_again: OpenA
     assert log.log.checkpoint() == note
 
 
+def test_what_waited_once_and_has_its_place_is_passed_over(open_again: OpenAgain) -> None:
+    """A row that is put back, whose mark is good, keeps no other entry from its place."""
+    log = open_again()
+    log.log.append(entry())
+    with log.store.reading() as connection:
+        waited = dict(connection.execute(sa.select(tables.pending)).one()._mapping)  # noqa: SLF001 -- SQLAlchemy's name
+    log.seal()
+    with log.store.transaction() as connection:
+        connection.execute(tables.pending.insert(), waited)
+    later = log.log.append(entry()).id
+    log.log.seal_all()
+    assert later in indices(log)
+    log.log.check_prompt()
+
+
 def test_a_checkpoint_that_nobody_signed_is_not_given_out(open_again: OpenAgain) -> None:
     """A note put into the store under the log's name is no checkpoint."""
     log = open_again()

@@ -506,6 +506,25 @@ def test_a_chunked_body_is_not_answered_by_its_beginning(asker: Asker) -> None:
     is_refused(asker.world, response, 413, "request-too-large")
 
 
+def test_a_length_that_no_number_holds_is_refused_with_an_entry(asker: Asker) -> None:
+    """What a client says of its length is written down no further than is read."""
+    for method, path in (("POST", "/v1/arrests/search"), ("GET", "/nowhere")):
+        response = asker.world.request(
+            method,
+            path,
+            headers=asker.headers() | {"Content-Type": "application/json"},
+            environ_overrides={"CONTENT_LENGTH": str(2**53)},
+        )
+        assert response.status_code in {404, 413}
+        assert response.headers["Log-Entry"]
+
+
+def test_a_number_without_end_is_malformed(asker: Asker) -> None:
+    """An exponent beyond what is reckoned with; written out it would fill the memory."""
+    for number in ("1e9999999999999999999", "1e-9999999999999999999", "0e99999999999999999999"):
+        is_refused(asker.world, asker.search(f'{{"limit": {number}}}'), 400, "malformed-request")
+
+
 def test_a_small_chunked_body_is_answered(asker: Asker) -> None:
     """A body in chunks is as good as one with its length."""
     response = search_with(
