@@ -60,6 +60,11 @@ class Agreement:
         )
 
 
+def compared(officer: str) -> str:
+    """Return an officer's name as it is compared with another's: without regard to case and spaces."""
+    return " ".join(officer.split()).casefold()
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """An authenticated client under its agreement, and the officer whom its token names.

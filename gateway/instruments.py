@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway import tables
-from gateway.access import Instrument
+from gateway.access import Instrument, compared
 from gateway.errors import ConfigurationError
 from gateway.store import Store
 
@@ -60,7 +60,7 @@ def confirm(connection: Connection, identifier: str, officer: str) -> None:
     added_by = connection.scalar(sa.select(table.c.added_by).where(table.c.instrument_id == identifier))
     if added_by is None:
         raise ConfigurationError(f"there is no instrument {identifier}")
-    if added_by == officer:
+    if compared(added_by) == compared(officer):
         raise ConfigurationError("the officer who added an instrument can't confirm it")
     unconfirmed = (table.c.instrument_id == identifier) & table.c.confirmed_by.is_(None)
     if connection.execute(table.update().where(unconfirmed).values(confirmed_by=officer)).rowcount != 1:

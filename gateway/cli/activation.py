@@ -17,9 +17,9 @@ from gateway import sshsig
 from gateway.activation import approvers
 from gateway.activation.approvers import NAMESPACE, Approvers
 from gateway.activation.history import History, Turn, described
-from gateway.activation.statement import Activate, Deed, Lift, Rollback, Start, Statement, StatementError, Stop
+from gateway.activation.statement import Activate, Deed, Lift, Rollback, Start, Statement, StatementError, Stop, parse
 from gateway.cases import run as cases
-from gateway.cli.client import DAY
+from gateway.cli.arguments import DAY
 from gateway.cli.policy import ROOT
 from gateway.errors import ConfigurationError
 from gateway.identity.clients import Clients
@@ -56,7 +56,9 @@ def propose(file: Path, policies: Path, starts: datetime | None, agency: str | N
         _warn(settings, register.history())
         statement = register.propose(deed, because)
     try:
-        file.write_bytes(statement.content())
+        # Signatures may have been made of what a file of that name holds.
+        with file.open("xb") as written:
+            written.write(statement.content())
     except OSError as error:
         raise ConfigurationError(f"{file} can't be written: {error.strerror}") from None
     name = shlex.quote(str(file))
@@ -72,9 +74,11 @@ def propose(file: Path, policies: Path, starts: datetime | None, agency: str | N
 @ROOT
 def activate(file: Path, signatures: tuple[Path, ...], policies: Path) -> None:
     """Put the policy that FILE names in force: of sound files, signed by two approvers."""
-    files = read_directory(policies)
+    content, files = file.read_bytes(), read_directory(policies)
+    if isinstance(parse(content).deed, Lift):
+        raise ConfigurationError(f"{file} lifts a stop: 'gateway policy lift' takes it")
     pass_tests(files)
-    enacted(configuration.read(), file.read_bytes(), [_text(path) for path in signatures], files)
+    enacted(configuration.read(), content, [_text(path) for path in signatures], files)
 
 
 @click.command()

@@ -13,7 +13,7 @@ from gateway import settings as configuration
 from gateway.access import Certification
 from gateway.audit.entry import Opening
 from gateway.canonical import Json
-from gateway.cli.client import DAY
+from gateway.cli.arguments import DAY, SIGNER, TEXT
 from gateway.cli.officer import by_officer, written_down
 from gateway.errors import ConfigurationError
 from gateway.identity import agreements
@@ -83,8 +83,8 @@ def renew(agreement_id: str, until: datetime, by: str) -> None:
 @agreement.command()
 @click.argument("agreement_id")
 @click.option("--purpose", required=True, help="a purpose of the catalogue")
-@click.option("--text", required=True, help="the text that was signed, by the name and version that rules ask for")
-@click.option("--signer", required=True, help="who signed for the agency")
+@click.option("--text", type=TEXT, required=True, help="the text that was signed, by the name that rules ask for")
+@click.option("--signer", type=SIGNER, required=True, help="who signed for the agency")
 @click.option("--signed", type=DAY, required=True)
 @click.option("--expires", type=DAY, required=True, help="the first day on which it counts no more")
 @click.option(
@@ -107,6 +107,8 @@ def certify(
     purposes = bundle.catalogue.purposes
     if purpose not in purposes:
         raise ConfigurationError(f"'{purpose}' is no purpose of the catalogue: {', '.join(purposes)}")
+    if signed.date() > composition.now().astimezone(bundle.catalogue.time_zone).date():
+        raise ConfigurationError("a text is not certified before it was signed: --signed is after today")
     digest = hashlib.sha256(document.read_bytes()).hexdigest()
     certification = Certification(purpose, text, signer, digest, signed.date(), expires.date())
     with composition.open_log(settings) as opened:

@@ -19,7 +19,7 @@ from gateway import keys as key_files
 from gateway import settings as configuration
 from gateway.access import Agreement, AgreementState
 from gateway.canonical import Json
-from gateway.cli.arguments import ADDRESS, AGENCY, COMPONENT
+from gateway.cli.arguments import ADDRESS, AGENCY, COMPONENT, DAY
 from gateway.cli.officer import by_officer, written_down
 from gateway.errors import ConfigurationError
 from gateway.identity import clients, tokens
@@ -28,7 +28,6 @@ from gateway.policy.bundle import load
 
 # The longest that a command waits because a gateway says so, in seconds.
 _PATIENCE = 300
-DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.group()

@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from gateway import app as composition
 from gateway import settings as configuration
-from gateway.cli.client import DAY
+from gateway.cli.arguments import DAY
 from gateway.comparison import Change, Comparison
 from gateway.identity.clients import Clients
 from gateway.plan.difference import Numbers

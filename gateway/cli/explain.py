@@ -15,8 +15,7 @@ from gateway import settings as configuration
 from gateway.access import Action
 from gateway.audit import show
 from gateway.audit.entry import Opening, seen
-from gateway.cli.arguments import AGENCY, DATA_KEY
-from gateway.cli.client import DAY
+from gateway.cli.arguments import AGENCY, DATA_KEY, DAY
 from gateway.cli.officer import by_officer, written_down
 from gateway.cli.policy import ROOT
 from gateway.errors import ConfigurationError

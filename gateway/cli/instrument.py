@@ -12,10 +12,10 @@ from gateway import instruments
 from gateway import settings as configuration
 from gateway.access import INSTRUMENTS, SIGNERS
 from gateway.audit.entry import Opening
-from gateway.cli.arguments import AGENCY, DATA_KEY
-from gateway.cli.client import DAY
+from gateway.cli.arguments import AGENCY, DATA_KEY, DAY
 from gateway.cli.officer import by_officer, written_down
 from gateway.errors import ConfigurationError
+from gateway.identity.clients import Clients
 from gateway.instruments import Filed, Instruments
 from gateway.policy.bundle import load
 
@@ -61,6 +61,9 @@ def add(
     with composition.open_log(settings) as opened:
         also = partial(instruments.add, identifier=identifier, filed=filed, officer=by)
         written_down(opened.log, "instrument-add", by, dict(facts), named, also=also)
+        agencies = sorted({client.agreement.agency for client in Clients(opened.store).all()})
+    if agency not in agencies:
+        click.echo(f"no client is of the agency '{agency}'; there are: {', '.join(agencies) or 'none'}", err=True)
     click.echo(identifier)
 
 

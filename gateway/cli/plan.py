@@ -8,7 +8,7 @@ import click
 from gateway import app as composition
 from gateway import settings as configuration
 from gateway.access import AccessRequest, Action, Subject
-from gateway.cli.client import DAY
+from gateway.cli.arguments import DAY
 from gateway.cli.policy import ROOT
 from gateway.errors import ConfigurationError, Refusal
 from gateway.identity.clients import Clients

@@ -78,12 +78,14 @@ def notices(overdue: bool, client: str | None, by: str) -> None:  # noqa: FBT001
             raise ConfigurationError(f"there is no client {client}")
         written_down(opened.log, "audit-notices", by, facts)
         found = Notices(opened.store, composition.now).all()
-    for each in found:
-        if client in (None, each.client) and (each.overdue(now) or not overdue):
-            click.echo(
-                f"{each.id}\t{each.client}\t{each.kind}\t{each.resource}\towed since {each.since:%Y-%m-%d}\t"
-                f"due {each.due:%Y-%m-%d}\t{_state(each, each.overdue(now))}"
-            )
+    listed = [each for each in found if client in (None, each.client) and (each.overdue(now) or not overdue)]
+    for each in listed:
+        click.echo(
+            f"{each.id}\t{each.client}\t{each.kind}\t{each.resource}\towed since {each.since:%Y-%m-%d}\t"
+            f"due {each.due:%Y-%m-%d}\t{_state(each, each.overdue(now))}"
+        )
+    if not listed:
+        click.echo("0 notices", err=True)
 
 
 def tell_owed(owed: Iterable[Copy], kind: str, due: datetime, clients: Iterable[Client]) -> None:

@@ -74,7 +74,11 @@ def verify(directory: Path, source: Path) -> None:
 @_EXPORT
 @_OUT
 @click.option(
-    "--delay", type=click.IntRange(LEAST_DELAY), default=LEAST_DELAY, show_default=True, help="days after a quarter"
+    "--delay",
+    type=click.IntRange(LEAST_DELAY, 36_500),
+    default=LEAST_DELAY,
+    show_default=True,
+    help="days after a quarter",
 )
 @_THRESHOLD
 @_TIME_ZONE

@@ -5,6 +5,7 @@ import sys
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import ConfigurationError
 from gateway.seed import SeedError, SeedReport
@@ -37,3 +38,7 @@ def with_progress(url: str, year: int, arrests: int, number: int) -> SeedReport:
             )
         except SeedError as error:
             raise ConfigurationError(str(error)) from None
+        except (SQLAlchemyError, ImportError):
+            raise ConfigurationError(
+                "the database can't be written: --url is sqlite:///FILE or postgresql://ROLE@HOST/DATABASE"
+            ) from None

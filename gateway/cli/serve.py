@@ -11,6 +11,7 @@ import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway import app as composition
 from gateway import settings as configuration
@@ -28,7 +29,12 @@ PATIENCE = 10
 def init() -> None:
     """Make the keys, the store's tables and the log's public part, where they do not exist yet."""
     settings = configuration.read()
-    composition.prepare(settings)
+    try:
+        composition.prepare(settings)
+    except SQLAlchemyError:
+        raise ConfigurationError("the gateway's store can't be made; is GATEWAY_STORE_URL right?") from None
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename}: {error.strerror}") from None
     with composition.open_log(settings) as opened:
         click.echo(f"The log's verifier key, to hand to auditors:\n{opened.log.verifier.vkey()}")
     with composition.open_register(settings) as register:

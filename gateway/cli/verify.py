@@ -1,6 +1,7 @@
 """`gateway audit verify`: verifies an export of the log offline, or the log in the gateway's own store."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -33,6 +34,9 @@ from gateway.watch.guard import send_now
 NOT_VERIFIED = 1
 VERIFIED_WITH_LOSS = 3
 _MANY = 100
+_NOTE = re.compile(r"\n\n\u2014 ")
+_JWS = re.compile(r"\A\s*[\w-]+\.[\w-]+\.[\w-]+(\s|\Z)")
+_PROOF = re.compile(r"\Ac2sp\.org/tlog-proof@")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -146,11 +150,24 @@ def _evidence(
     receipts: tuple[Path, ...],
 ) -> Evidence:
     return Evidence(
-        checkpoints=tuple(_text(path, 4 * MAX_NOTE) for path in against),
+        checkpoints=tuple(_written(path, 4 * MAX_NOTE, _NOTE, "checkpoint") for path in against),
         witnesses=witnesses,
-        promises=tuple(line for path in promises for line in _text(path, _MANY * MAX_PROMISE).split()),
-        receipts=tuple(_text(path, 4 * MAX_RECEIPT) for path in receipts),
+        promises=tuple(
+            line for path in promises for line in _written(path, _MANY * MAX_PROMISE, _JWS, "promise").split()
+        ),
+        receipts=tuple(_written(path, 4 * MAX_RECEIPT, _PROOF, "receipt") for path in receipts),
     )
+
+
+def _written(path: Path, limit: int, form: re.Pattern[str], what: str) -> str:
+    """Read evidence; what does not even look like it is a wrong file, and says nothing of the log."""
+    try:
+        text = _text(path, limit)
+    except VerificationError:
+        text = ""
+    if not form.search(text):
+        raise click.UsageError(f"{path} holds no {what}")
+    return text
 
 
 def _text(path: Path, limit: int) -> str:
@@ -195,6 +212,8 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
 
 def _keep(path: Path, note: str) -> None:
     try:
+        if path.exists() and not _NOTE.search(_text(path, 4 * MAX_NOTE)):
+            raise click.UsageError(f"{path} holds something else than a checkpoint; nothing is written over it")
         path.write_text(note, encoding="utf-8")
     except OSError as error:
         raise click.FileError(str(path), error.strerror) from None

@@ -73,7 +73,7 @@ def explained(inspector: Inspector, sight: Sight) -> Explained:
     return Explained(
         entry=leaf["id"],
         asked=tuple(_asked(leaf, bundle, sight.parts)),
-        decided=tuple(_decided(inspector, leaf, bundle)),
+        decided=tuple(_decided(inspector, leaf, bundle, derived)),
         given=tuple(_given(leaf, derived)),
         verdict=verdict,
         differences=differences,
@@ -134,7 +134,7 @@ def _asked(leaf: dict[str, Any], bundle: Bundle | None, parts: Sequence[Part]) -
             yield f"{_ALSO[name]}: {leaf[name] if isinstance(leaf[name], str | int) else ', '.join(leaf[name])}."
     sealed = [part for part in parts if part.condition is Condition.SEALED]
     if sealed:
-        yield f"{len(sealed)} openings stay sealed: terms, case, officer, records (--open)."
+        yield f"{len(sealed)} openings stay sealed; --open shows what they hold."
     for part in parts:
         if part.condition is not Condition.SEALED:
             yield _opened(part)
@@ -171,7 +171,9 @@ def _written(value: object) -> str:
 # --- what decided -------------------------------------------------------------------------------------------
 
 
-def _decided(inspector: Inspector, leaf: dict[str, Any], bundle: Bundle | None) -> Iterator[str]:
+def _decided(
+    inspector: Inspector, leaf: dict[str, Any], bundle: Bundle | None, derived: Rederived | None
+) -> Iterator[str]:
     outcome = leaf["outcome"]
     if outcome in iter(Code):
         status, title = STATUS_AND_TITLE[Code(outcome)]
@@ -180,6 +182,8 @@ def _decided(inspector: Inspector, leaf: dict[str, Any], bundle: Bundle | None) 
         yield f"{'Permitted' if leaf['decision'] == 'permit' else leaf['decision'].capitalize()}: {outcome}."
     if outcome == Code.RECORD_NOT_FOUND:
         yield "A record that is hidden from this client and one that does not exist leave the same leaf, on purpose."
+    if outcome == Code.UNKNOWN_FIELD and derived is not None:
+        yield from _not_shown(leaf, derived)
     if outcome in NOT_BY_THE_BUNDLE:
         yield from grounds_of(inspector, leaf)
         return
@@ -190,6 +194,14 @@ def _decided(inspector: Inspector, leaf: dict[str, Any], bundle: Bundle | None) 
             yield f"Rule {name}: {why.because} [{why.basis}]"
         else:
             yield f"Rule {name}: {'no rule shows it' if name == 'default' else 'its words are not at hand'}."
+
+
+def _not_shown(leaf: dict[str, Any], derived: Rederived) -> Iterator[str]:
+    """Say by which rule what was filtered or sorted by is withheld; a field may have been asked for as well."""
+    used = {*leaf.get("filtered", ()), *leaf.get("sorted_by", ())}
+    for each in derived.explanation.fields:
+        if each.field in used and each.standing == "withheld":
+            yield f"{each.field} is withheld{_why(each)}"
 
 
 # --- what was given -----------------------------------------------------------------------------------------
@@ -242,7 +254,7 @@ def _today(inspector: Inspector, leaf: dict[str, Any], derived: Rederived | None
 
 def _changes(then: Explanation, now: Explanation) -> Iterator[str]:
     if (then.decision, then.code) != (now.decision, now.code):
-        yield f"decision: {_decision(then)} then, {_decision(now)} now"
+        yield f"by the rules: {_decision(then)} then, {_decision(now)} now"
     before, after = ({rule.rule for rule in each.rules} for each in (then, now))
     for rule in sorted(before ^ after):
         yield f"rule {rule}: {'no longer takes part' if rule in before else 'takes part now'}"

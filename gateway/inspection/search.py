@@ -192,5 +192,7 @@ def _hint(inspector: Inspector, name: str) -> str:
         with inspector.store.reading() as connection:
             found = sa.select(column).where(column.is_not(None)).distinct().order_by(column).limit(_HINTED + 1)
             known, where = list(connection.scalars(found)), "the log holds"
+    if name == "decision":
+        return f"no entry has that decision yet: the log holds {', '.join(known) or 'none'}"
     listed = ", ".join(known[:_HINTED]) + (", ..." if len(known) > _HINTED else "")
     return f"no such {name}: {where} {listed or 'none'}"

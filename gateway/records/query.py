@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.domains import DATES, DAYS, MOMENTS, Domain, Kind, OutOfDomainError, Scalar
-from gateway.errors import Unavailable
+from gateway.errors import ConfigurationError, Unavailable
 from gateway.plan.folding import FUNCTION, fold_bytes
 from gateway.plan.planner import Plan
 from gateway.plan.statement import InFull, RelatedColumn, RelatedField, Statement
@@ -117,6 +118,10 @@ class Records:
 def _engine(url: str, timeout: int) -> Engine:
     """Open an engine that can only read, waits a bounded time, and writes dates and times in one way."""
     if url.startswith("sqlite"):
+        file = sa.make_url(url).database
+        if file not in (None, "", ":memory:") and not Path(file).exists():
+            # SQLite would make an empty one.
+            raise ConfigurationError("there is no such arrest database; is GATEWAY_ARREST_URL right?")
         engine = sa.create_engine(
             url, hide_parameters=True, isolation_level="AUTOCOMMIT", connect_args={"timeout": timeout}
         )

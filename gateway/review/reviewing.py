@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from gateway import tables
+from gateway.access import compared
 from gateway.audit.entry import Entry, Opening
 from gateway.audit.log import Log
 from gateway.audit.openings import Openings
@@ -24,7 +25,7 @@ from gateway.review import activity
 from gateway.review.fields import of_origin
 from gateway.review.findings import Finding, Tally, by_terms
 from gateway.review.rules import RULES
-from gateway.review.standing import ANSWER, ASK, SIGN, Standing, compared, entries_of, signed_weeks, standing
+from gateway.review.standing import ANSWER, ASK, SIGN, Standing, entries_of, signed_weeks, standing
 from gateway.review.week import Week
 from gateway.store import Store
 

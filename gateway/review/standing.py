@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gateway import tables
+from gateway.access import compared
 from gateway.audit.openings import Openings
 from gateway.review.activity import opened_all
 
@@ -52,11 +53,6 @@ class Standing:
     def answerers(self) -> frozenset[str]:
         """Return who answered, as names are compared."""
         return frozenset(compared(each.by) for each in self.said if each.action == ANSWER)
-
-
-def compared(name: str) -> str:
-    """Return a name as it is compared with others: without regard to case and spaces."""
-    return " ".join(name.split()).casefold()
 
 
 def entries_of(connection: Connection, week: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from gateway.domains import DATES
 from gateway.errors import ConfigurationError
 
 _NAME = re.compile(r"([0-9]{4})-W([0-9]{2})")
@@ -26,7 +27,7 @@ class Week:
         """Return the week of a name such as 2026-W47; raise ConfigurationError."""
         found = _NAME.fullmatch(name)
         wrong = ConfigurationError(f"'{name}' is no week: write it as 2026-W47")
-        if found is None:
+        if found is None or not DATES[0].year <= int(found[1]) <= DATES[1].year:
             raise wrong
         try:
             return cls(date.fromisocalendar(int(found[1]), int(found[2]), 1))

@@ -221,7 +221,7 @@ class _Filters:
                 asked = self._related if word in _QUANTIFIERS else self._comparison
                 yield asked(name, word, operand, depth)
         else:
-            raise Malformed(Code.MALFORMED, 'A field takes an object of operators, such as {"eq": "24"}.')
+            raise Malformed(Code.MALFORMED, 'A field takes operators, such as {"eq": "24"}; related rows take "any".')
 
     def _comparison(self, field: str, operator: str, operand: object, _: int) -> Compare:
         costly = STARTS_IN_ROWS if self._in_rows else 1

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from gateway import sshsig
 from tests.arrests import stand_for_real
 from tests.e2e import servers
-from tests.world import POLICIES, passphrase
+from tests.world import POLICIES, SIGNERS, passphrase
 
 EXPLAINED = ["policy", "explain", "--agency", "ICE", "--component", "ERO", "--mission", "immigration-enforcement"]
 PURPOSE = ["--purpose", "immigration-enforcement"]
@@ -86,6 +87,8 @@ def test_an_agreements_life(settings: dict[str, str], tmp_path: Path) -> None:
     certify = ["agreement", "certify", *of, "--text", "no-onward-transfer/1", "--signer", "A. Signer", "--signed"]
     certify += ["2026-01-01", "--expires", "2027-01-01", "--document", str(scan)]
     assert "no purpose" in done([*certify, "--purpose", "peeking"], settings, 2)
+    unsigned = [*certify, "--purpose", "criminal-investigation", "--signed", "2199-01-01"]
+    assert "before it was signed" in done(unsigned, settings, 2)
     assert "version 5" in done([*certify, "--purpose", "criminal-investigation"], settings)
     assert "certified 'no-onward-transfer/1'" in done(["agreement", "list"], settings)
     assert done(["agreement", "terminate", *of], settings) == "hsi-agreement is terminated, version 6\n"
@@ -127,7 +130,8 @@ def test_an_instruments_life_leaves_a_log_that_verifies(settings: dict[str, str]
     ]
     identifier = done(add, settings).strip()
     assert "NOT CONFIRMED" in done(["instrument", "list"], settings)
-    assert "can't confirm" in done(["instrument", "confirm", identifier, "--by", "one"], settings, 2)
+    for same in ("one", " ONE "):
+        assert "can't confirm" in done(["instrument", "confirm", identifier, "--by", same], settings, 2)
     assert "is confirmed" in done(["instrument", "confirm", identifier, "--by", "two"], settings)
     assert "confirmed by two" in done(["instrument", "list"], settings)
     told = done(["audit", "verify", "--against", str(kept)], settings)
@@ -245,3 +249,48 @@ def test_plan_shows_the_statement_and_what_it_lacks(settings: dict[str, str], cl
     assert "no index is missing" in done([*asked, "--search", '{"filter": {"dc_number": {"eq": "1"}}}'], settings)
     assert "unknown-field" in done([*asked, "--search", '{"filter": {"victims": {"eq": "1"}}}'], settings, 2)
     assert "denied (denied-by-rule)" in done([*asked[:-1], "2020-01-01"], settings, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["seed", "--url", "mysql://x/y"], "--url is sqlite:///FILE"),
+        (["seed", "--url", "nonsense"], "--url is sqlite:///FILE"),
+        (["audit", "extract", "--export", ".", "--out", "out", "--delay", "9" * 20], "--delay"),
+        (["instrument", "list", "--by", "a\x01b"], "--by"),
+        (["policy", "diff", "policies", "policies", "--as-of", "0001-01-01"], "a day is from"),
+        (["audit", "verify", "--against", "README.md"], "README.md holds no checkpoint"),
+        (["audit", "verify", "--promise", "README.md"], "README.md holds no promise"),
+        (["audit", "verify", "--receipt", "README.md"], "README.md holds no receipt"),
+        (["audit", "verify", "--keep", "README.md"], "something else than a checkpoint"),
+    ],
+    ids=lambda each: " ".join(each)[:40] if isinstance(each, list) else None,
+)
+def test_what_was_typed_wrongly_is_one_line(settings: dict[str, str], arguments: list[str], told: str) -> None:
+    """With status 2, and no traceback."""
+    assert told in done(arguments, settings, 2)
+
+
+def test_a_store_that_can_not_be_made_is_one_line(settings: dict[str, str]) -> None:
+    """The first command that a city runs."""
+    nowhere = settings | {"store_url": "sqlite:////no/such/directory/store.db"}
+    assert "is GATEWAY_STORE_URL right?" in done(["init"], nowhere, 2)
+
+
+def test_an_arrest_database_that_is_not_there_is_not_made(settings: dict[str, str], tmp_path: Path) -> None:
+    """SQLite would make an empty one under the mistyped name."""
+    mistyped = tmp_path / "nothing.db"
+    asked = ["policy", "diff", str(POLICIES), str(POLICIES)]
+    assert "no such arrest database" in done(asked, settings | {"arrest_url": f"sqlite:///{mistyped}"}, 2)
+    assert not mistyped.exists()
+
+
+def test_a_statement_under_signature_is_not_written_over(settings: dict[str, str], tmp_path: Path) -> None:
+    """Signatures that were collected would be of another."""
+    file, lines = tmp_path / "statement.json", (sshsig.public_half(key).written() for key in SIGNERS.values())
+    Path(settings["approvers"]).write_text("".join(f"officer-{n} {line}\n" for n, line in enumerate(lines)))
+    propose = ["policy", "propose", str(file), "--because", "A test."]
+    done(propose, settings)
+    before = file.read_bytes()
+    assert "can't be written" in done(propose, settings, 2)
+    assert file.read_bytes() == before

@@ -79,7 +79,7 @@ def test_a_masked_view_of_a_rehearsal_is_explained(make_world: MakeWorld, inspec
     assert "date_of_birth as year" in text(told)
     assert "-- by hold-standard-on-data/no-home-raids: " in text(told)
     assert "Rehearsal of the day: 2014-05-01." in text(told)
-    assert "decision: permit then, deny (denied-by-rule) now" in told.today
+    assert "by the rules: permit then, deny (denied-by-rule) now" in told.today
     assert any(line.startswith("because ph-2018/access-ended: ") for line in told.today)
 
 

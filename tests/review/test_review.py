@@ -430,7 +430,7 @@ def test_weeks_are_those_of_the_calendar(name: str, first: str) -> None:
     assert week.begins(ZONE).hour == week.ends(ZONE).hour == 0
 
 
-@pytest.mark.parametrize("name", ["2025-W53", "2026-W00", "2026-47", "2026-W1", "last", ""])
+@pytest.mark.parametrize("name", ["2025-W53", "2026-W00", "2026-47", "2026-W1", "9999-W52", "0001-W01", "last", ""])
 def test_a_week_that_is_none_is_refused(name: str) -> None:
     """The calendar decides."""
     with pytest.raises(ConfigurationError, match="is no week"):
