@@ -1,0 +1,103 @@
+"""What clients do is told from the leaves, whatever else they do, and whatever is done to other leaves."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gateway import app as composition
+from gateway import tables
+from gateway.access import Subject
+from gateway.app import now
+from gateway.audit.entry import Entry
+from gateway.telemetry import Telemetry
+from gateway.watch.alerts import Alerts
+from gateway.watch.leaves import SWEEP_MINUTES, SWEEP_SEARCHES, LeafWatch
+from gateway.watch.overdue import Overdue
+from gateway.watch.tail import Tail, from_the_first
+from tests.audit import logs
+from tests.audit.logs import OpenLog
+from tests.world import Databases, agreement, settings
+
+SUBJECT = Subject("fbi", agreement("fbi", "FBI"))
+# After each search of a sweep; so it is spread over more than a thousand.
+BETWEEN = 34
+
+Look = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def log(databases: Databases, tmp_path: Path) -> Iterator[OpenLog]:
+    """An open log."""
+    composition.prepare(settings(databases, tmp_path / "keys"))
+    with logs.opened(databases, tmp_path / "keys") as opened:
+        yield opened
+
+
+@pytest.fixture
+def look(log: OpenLog) -> Iterator[Look]:
+    """Seal, let a watch look at all from the first leaf on that it has not seen, and return what it has ever told."""
+    tail = Tail(log.store, "alerts", from_the_first)
+    tail.begin()
+    posted: list[bytes] = []
+    alerts = Alerts("gateway.test/log", posted.append, Telemetry())
+    overdue = Overdue(log.store, alerts, lambda: ZoneInfo("America/New_York"), now)
+    watch = LeafWatch(log.store, tail, alerts, overdue, lambda: frozenset({"date_of_birth", "family_name"}))
+
+    def done() -> list[dict[str, Any]]:
+        log.seal()
+        while tail.next():
+            watch.look()
+        alerts.deliver_all()
+        return [json.loads(body) for body in posted]
+
+    assert tail.claimed()
+    yield done
+    tail.close()
+
+
+def search(log: OpenLog, *fields: str, when: datetime | None = None) -> str:
+    """Append a search by some fields; return its entry's id."""
+    facts = {"filtered": list(fields)}
+    return log.log.append(Entry("read", "permit", "disclosed", when or now(), SUBJECT, facts)).id
+
+
+@pytest.mark.parametrize("known", ["by what is read", "from the store"])
+def test_other_searches_in_between_hide_no_sweep(log: OpenLog, look: Look, known: str) -> None:
+    """However many they are, and whether the watch has seen the client's earlier searches or reads them first."""
+    for _ in range(SWEEP_SEARCHES - 1):
+        search(log, "district", "family_name")
+        for _ in range(BETWEEN):
+            search(log, "district")
+    if known == "by what is read":
+        assert look() == []
+    else:
+        log.seal()
+        with log.store.transaction() as connection:
+            connection.execute(tables.forwarded.update().values(next_index=logs.size(connection)))
+    last = search(log, "family_name")
+    (told,) = look()
+    assert (told["kind"], told["client"], told["entry"]) == ("sweep", "fbi", last)
+    assert (told["field"], told["searches"]) == ("family_name", SWEEP_SEARCHES)
+
+
+def test_a_sweep_is_told_though_it_was_long_over_when_it_is_read(log: OpenLog, look: Look) -> None:
+    """A gateway that stood still reads an hour at once."""
+    earlier = now() - timedelta(hours=1)
+    for _ in range(SWEEP_SEARCHES):
+        swept = search(log, "family_name", when=earlier)
+    search(log, "family_name")
+    (told,) = look()
+    assert (told["kind"], told["entry"], told["searches"]) == ("sweep", swept, SWEEP_SEARCHES)
+
+
+def test_searches_that_take_their_time_are_no_sweep(log: OpenLog, look: Look) -> None:
+    """Of those by one field, only the last minutes count."""
+    apart = timedelta(minutes=SWEEP_MINUTES) / (SWEEP_SEARCHES - 1.5)
+    for number in range(2 * SWEEP_SEARCHES):
+        search(log, "family_name", when=now() - timedelta(hours=1) + number * apart)
+    assert look() == []
