@@ -5,8 +5,10 @@ Whichever process sealed a leaf, and if it was a command: the one process that r
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
@@ -16,7 +18,7 @@ from gateway.errors import Code, Unavailable
 from gateway.store import Store
 from gateway.watch.alerts import Alert, Alerts, Kind
 from gateway.watch.overdue import Overdue
-from gateway.watch.tail import Placed, Tail
+from gateway.watch.tail import LEAVES, Missing, Placed, Tail
 
 # A sweep: so many searches of one client by the same identifying field within so many minutes.
 SWEEP_SEARCHES = 30
@@ -34,7 +36,7 @@ _OUTCOMES = {Code.BUDGET_SPENT.value: Kind.BUDGET_REACHED, Code.CLIENT_SUSPENDED
 
 class _Leaf(msgspec.Struct):
     id: str
-    time: datetime
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
     action: str
     outcome: str
     client: str | None = None
@@ -91,17 +93,27 @@ class LeafWatch:
 
     def _told(self, placed: Sequence[Placed]) -> Iterator[Alert]:
         identifying = self._identifying()
-        for each in placed:
-            if each.leaf is None:
-                continue
-            leaf = msgspec.json.decode(each.leaf, type=_Leaf)
+        for index, leaf in self._leaves(placed):
             if leaf.client is None:
                 continue
             if leaf.outcome in _OUTCOMES:
                 facts = {"agency": leaf.agency, "entry": leaf.id}
                 yield Alert(_OUTCOMES[leaf.outcome], leaf.client, facts)
             if leaf.action == "read" and not identifying.isdisjoint(leaf.filtered):
-                yield from self._sweeps(leaf.client, leaf, each.index, identifying)
+                yield from self._sweeps(leaf.client, leaf, index, identifying)
+
+    def _leaves(self, placed: Iterable[Placed]) -> Iterator[tuple[int, _Leaf]]:
+        """Yield the leaves that can be read; tell of those that are not what was sealed, and pass over them."""
+        for each in placed:
+            match each.leaf:
+                case Missing.LOST:
+                    continue
+                case bytes(content):
+                    # Nor does it stop what comes behind if the hash was changed with it.
+                    with suppress(ValueError, RecursionError):
+                        yield each.index, msgspec.json.decode(content, type=_Leaf)
+                        continue
+            self._alerts.add(Alert(Kind.LOG_DISAGREEMENT, None, {"index": each.index}))
 
     def _sweeps(self, client: str, leaf: _Leaf, index: int, identifying: frozenset[str]) -> Iterator[Alert]:
         if client not in self._recent:
@@ -115,9 +127,7 @@ class LeafWatch:
     def _read(self, client: str, until: float, index: int, identifying: frozenset[str]) -> _Searches:
         leaf = tables.leaf
         before = (
-            sa.select(tables.entry.c.leaf)
-            .join(leaf, leaf.c.entry_id == tables.entry.c.entry_id)
-            .where(leaf.c.client == client, leaf.c.time >= until - SWEEP_MINUTES * 60)
+            LEAVES.where(leaf.c.client == client, leaf.c.time >= until - SWEEP_MINUTES * 60)
             # What comes behind is read when its turn comes.
             .where(leaf.c.action == "read", leaf.c.leaf_index < index)
             .order_by(leaf.c.time)
@@ -126,8 +136,8 @@ class LeafWatch:
         )
         searches: _Searches = {}
         with self._store.snapshot() as connection:
-            for content in connection.scalars(before):
-                _add(searches, msgspec.json.decode(content, type=_Leaf), identifying)
+            for _, search in self._leaves(map(Placed.of, connection.execute(before))):
+                _add(searches, search, identifying)
         return searches
 
 

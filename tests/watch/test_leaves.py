@@ -8,12 +8,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from gateway import app as composition
 from gateway import tables
 from gateway.access import Subject
 from gateway.app import now
 from gateway.audit.entry import Entry
+from gateway.audit.merkle import leaf_hash
+from gateway.errors import Code
 from gateway.telemetry import Telemetry
 from gateway.watch.alerts import Alerts
 from gateway.watch.leaves import SWEEP_MINUTES, SWEEP_SEARCHES, LeafWatch
@@ -101,3 +105,52 @@ def test_searches_that_take_their_time_are_no_sweep(log: OpenLog, look: Look) ->
     for number in range(2 * SWEEP_SEARCHES):
         search(log, "family_name", when=now() - timedelta(hours=1) + number * apart)
     assert look() == []
+
+
+def write(connection: Connection, entry: str, content: bytes) -> None:
+    """Replace a leaf's bytes and its hash, as whoever may write all of the store can."""
+    logs.write_leaf(connection, entry, content)
+    hashed = {"leaf_hash": leaf_hash(content)}
+    connection.execute(tables.leaf.update().where(tables.leaf.c.entry_id == entry).values(hashed))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        # On SQLite, a text where bytes belong.
+        lambda connection, entry: connection.execute(
+            sa.text("UPDATE entry SET leaf = 'x' WHERE entry_id = :entry"), {"entry": entry}
+        ),
+        lambda connection, entry: logs.change_leaf(connection, entry, outcome=Code.CLIENT_SUSPENDED.value),
+        logs.remove_entry,
+        lambda connection, entry: write(connection, entry, b'{"id":"\xff"}'),
+        lambda connection, entry: write(connection, entry, b'{"x":' + b"[" * 60_000),
+    ],
+    ids=["spoilt", "in other words", "removed", "spoilt with its hash", "too deep with its hash"],
+)
+def test_a_leaf_that_was_changed_is_told_once_and_those_behind_it_are_looked_at(
+    log: OpenLog, look: Look, change: Callable[[Connection, str], None]
+) -> None:
+    """Whoever can write the store can't blind the watch by one leaf, nor make it tell what did not happen."""
+    changed = search(log, "family_name")
+    entry = Entry("read", "refuse", Code.BUDGET_SPENT.value, now(), SUBJECT)
+    refused = log.log.append(entry).id
+    log.seal()
+    with log.store.transaction() as connection:
+        index = logs.order(connection).index(changed)
+        change(connection, changed)
+    for _ in range(2):
+        told = [(each["kind"], each.get("index"), each.get("entry")) for each in look()]
+        assert told == [("log-disagreement", index, None), ("budget-reached", None, refused)]
+
+
+def test_a_leaf_that_was_changed_hides_no_sweep_from_the_store(log: OpenLog, look: Look) -> None:
+    """A client's last minutes are read though one of its leaves can't be."""
+    for _ in range(SWEEP_SEARCHES):
+        changed = search(log, "family_name")
+    log.seal()
+    with log.store.transaction() as connection:
+        logs.write_leaf(connection, changed, b"x")
+        connection.execute(tables.forwarded.update().values(next_index=logs.size(connection)))
+    search(log, "family_name")
+    assert [each["kind"] for each in look()] == ["log-disagreement", "sweep"]
