@@ -17,6 +17,7 @@ TABLE = sa.Table(
     sa.Column("table_name", sa.String(60), primary_key=True),
     sa.Column("row_count", sa.BigInteger, nullable=False),
 )
+_ANEW = "what is in the database may be real; make the invented database anew with 'gateway seed'"
 
 
 def mark(connection: Connection, counts: Mapping[str, int]) -> None:
@@ -49,23 +50,26 @@ def check(engine: Engine, only_invented: str | None) -> None:
     """Refuse to start over a database of the other kind, or over an invented one to which rows were added since."""
     try:
         against = contradiction(sa.inspect(engine), only_invented)
-        changed = _changed(engine) if only_invented and against is None else []
+        if against is None and only_invented:
+            against = _changed(engine)
     except SQLAlchemyError:
         raise ConfigurationError("the arrest database can't be read; is GATEWAY_ARREST_URL right?") from None
     if against is not None:
         raise ConfigurationError(against)
-    if changed:
-        raise ConfigurationError(
-            f"the tables {', '.join(changed)} have other numbers of rows than were invented: what was added may be "
-            "real; make the invented database anew with 'gateway seed'"
-        )
 
 
-def _changed(engine: Engine) -> list[str]:
+def _changed(engine: Engine) -> str | None:
+    """Say in which tables other rows stand than the mark counts; a mark that counts none says nothing of any."""
     with engine.connect() as connection:
-        marked = connection.execute(sa.select(TABLE).order_by(TABLE.c.table_name)).all()
-        return [
-            name
-            for name, rows in marked
-            if connection.scalar(sa.select(sa.func.count()).select_from(sa.table(name))) != rows
-        ]
+        marked = {row.table_name: row.row_count for row in connection.execute(sa.select(TABLE))}
+        if not marked:
+            return f"the table '{TABLE.name}' is empty: {_ANEW}"
+        present = set(sa.inspect(connection).get_table_names()) - {TABLE.name}
+        changed = [name for name in sorted(present | marked.keys()) if _rows(connection, name) != marked.get(name, 0)]
+    if not changed:
+        return None
+    return f"the tables {', '.join(changed)} have other numbers of rows than were invented: {_ANEW}"
+
+
+def _rows(connection: Connection, table: str) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(sa.table(table))).scalar_one()

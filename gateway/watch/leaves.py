@@ -4,9 +4,11 @@ Whichever process sealed a leaf, and if it was a command: the one process that r
 """
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
@@ -16,13 +18,16 @@ from gateway.errors import Code, Unavailable
 from gateway.store import Store
 from gateway.watch.alerts import Alert, Alerts, Kind
 from gateway.watch.overdue import Overdue
-from gateway.watch.tail import Placed, Tail
+from gateway.watch.tail import LEAVES, Missing, Placed, Tail
 
 # A sweep: so many searches of one client by the same identifying field within so many minutes.
 SWEEP_SEARCHES = 30
 SWEEP_MINUTES = 10
-# Of a client's searches in those minutes, how many are looked at: the newest.
+# Of a client's searches by one field in those minutes, how many are counted: the newest. No other search, by another
+# field or by none, takes the place of one.
 SWEEP_BOUND = 1000
+# Leaves that are held at once when a client's last minutes are read from the store.
+PAGE = 100
 # Seconds that an entry may wait for its place before someone hears of it; the promise to clients is far longer.
 LAG = 60
 
@@ -31,7 +36,7 @@ _OUTCOMES = {Code.BUDGET_SPENT.value: Kind.BUDGET_REACHED, Code.CLIENT_SUSPENDED
 
 class _Leaf(msgspec.Struct):
     id: str
-    time: datetime
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
     action: str
     outcome: str
     client: str | None = None
@@ -39,7 +44,8 @@ class _Leaf(msgspec.Struct):
     filtered: tuple[str, ...] = ()
 
 
-_Searches = deque[tuple[float, tuple[str, ...]]]
+# When a client searched, by the identifying field.
+_Searches = dict[str, deque[float]]
 
 
 class LeafWatch:
@@ -58,8 +64,8 @@ class LeafWatch:
         self._alerts = alerts
         self._overdue = overdue
         self._identifying = identifying
-        # By client, of the searches of the last minutes: when, and by which fields. Known from the store at first, then
-        # from what is read anyway; forgotten when leaves may have passed unread, or may come again.
+        # By client, its searches of the last minutes. Known from the store at first, then from what is read anyway;
+        # forgotten when leaves may have passed unread, or may come again.
         self._recent: dict[str, _Searches] = {}
 
     def look(self) -> None:
@@ -86,48 +92,62 @@ class LeafWatch:
             self._alerts.add(Alert(Kind.SEALER_LAG, None, {"seconds": int(time.time() - oldest)}))
 
     def _told(self, placed: Sequence[Placed]) -> Iterator[Alert]:
-        new: dict[str, list[_Leaf]] = {}
-        looked_for, identifying = set(), self._identifying()
-        for leaf in (msgspec.json.decode(each.leaf, type=_Leaf) for each in placed if each.leaf is not None):
+        identifying = self._identifying()
+        for index, leaf in self._leaves(placed):
             if leaf.client is None:
                 continue
             if leaf.outcome in _OUTCOMES:
                 facts = {"agency": leaf.agency, "entry": leaf.id}
                 yield Alert(_OUTCOMES[leaf.outcome], leaf.client, facts)
-            if leaf.action == "read":
-                new.setdefault(leaf.client, []).append(leaf)
-                if identifying.intersection(leaf.filtered):
-                    looked_for.add(leaf.client)
-        for client, leaves in new.items():
-            newest = max(leaves, key=lambda leaf: leaf.time)
-            if client in self._recent:
-                self._recent[client].extend((leaf.time.timestamp(), leaf.filtered) for leaf in leaves)
-            elif client in looked_for:
-                self._recent[client] = self._read(client, placed[-1].index, newest.time.timestamp())
-            if client in looked_for:
-                yield from self._sweeps(client, newest, identifying)
+            if leaf.action == "read" and not identifying.isdisjoint(leaf.filtered):
+                yield from self._sweeps(leaf.client, leaf, index, identifying)
 
-    def _read(self, client: str, last: int, until: float) -> _Searches:
+    def _leaves(self, placed: Iterable[Placed]) -> Iterator[tuple[int, _Leaf]]:
+        """Yield the leaves that can be read; tell of those that are not what was sealed, and pass over them."""
+        for each in placed:
+            match each.leaf:
+                case Missing.LOST:
+                    continue
+                case bytes(content):
+                    # Nor does it stop what comes behind if the hash was changed with it.
+                    with suppress(ValueError, RecursionError):
+                        yield each.index, msgspec.json.decode(content, type=_Leaf)
+                        continue
+            self._alerts.add(Alert(Kind.LOG_DISAGREEMENT, None, {"index": each.index}))
+
+    def _sweeps(self, client: str, leaf: _Leaf, index: int, identifying: frozenset[str]) -> Iterator[Alert]:
+        if client not in self._recent:
+            self._recent[client] = self._read(client, leaf.time.timestamp(), index, identifying)
+        counted = _add(self._recent[client], leaf, identifying)
+        field, searches = min(counted.items(), key=lambda each: (-each[1], each[0]))
+        if searches >= SWEEP_SEARCHES:
+            facts = {"agency": leaf.agency, "entry": leaf.id, "field": field, "searches": searches}
+            yield Alert(Kind.SWEEP, client, facts | {"minutes": SWEEP_MINUTES})
+
+    def _read(self, client: str, until: float, index: int, identifying: frozenset[str]) -> _Searches:
         leaf = tables.leaf
-        recent = (
-            sa.select(tables.entry.c.leaf)
-            .join(leaf, leaf.c.entry_id == tables.entry.c.entry_id)
-            .where(leaf.c.client == client, leaf.c.time.between(until - SWEEP_MINUTES * 60, until))
+        before = (
+            LEAVES.where(leaf.c.client == client, leaf.c.time >= until - SWEEP_MINUTES * 60)
             # What comes behind is read when its turn comes.
-            .where(leaf.c.action == "read", leaf.c.leaf_index <= last)
-            .order_by(leaf.c.time.desc())
-            .limit(SWEEP_BOUND)
+            .where(leaf.c.action == "read", leaf.c.leaf_index < index)
+            .order_by(leaf.c.time)
+            # However many reads there are, few are held at once.
+            .execution_options(yield_per=PAGE)
         )
-        with self._store.reading() as connection:
-            read = [msgspec.json.decode(content, type=_Leaf) for content in connection.scalars(recent)]
-        return deque(((each.time.timestamp(), each.filtered) for each in reversed(read)), SWEEP_BOUND)
+        searches: _Searches = {}
+        with self._store.snapshot() as connection:
+            for _, search in self._leaves(map(Placed.of, connection.execute(before))):
+                _add(searches, search, identifying)
+        return searches
 
-    def _sweeps(self, client: str, newest: _Leaf, identifying: frozenset[str]) -> Iterator[Alert]:
-        recent, since = self._recent[client], newest.time.timestamp() - SWEEP_MINUTES * 60
-        while recent and recent[0][0] < since:
-            recent.popleft()
-        counted = Counter(field for _, filtered in recent for field in filtered if field in identifying)
-        for field, searches in sorted(counted.items(), key=lambda each: (-each[1], each[0]))[:1]:
-            if searches >= SWEEP_SEARCHES:
-                facts = {"agency": newest.agency, "entry": newest.id, "field": field, "searches": searches}
-                yield Alert(Kind.SWEEP, client, facts | {"minutes": SWEEP_MINUTES})
+
+def _add(searches: _Searches, leaf: _Leaf, identifying: frozenset[str]) -> dict[str, int]:
+    """Add a search by each of its identifying fields; return how many there were by each in its last minutes."""
+    moment, counted = leaf.time.timestamp(), {}
+    for field in identifying.intersection(leaf.filtered):
+        times = searches.setdefault(field, deque(maxlen=SWEEP_BOUND))
+        times.append(moment)
+        while times[0] < moment - SWEEP_MINUTES * 60:
+            times.popleft()
+        counted[field] = len(times)
+    return counted

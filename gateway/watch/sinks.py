@@ -13,7 +13,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from gateway.durable import keep_names
-from gateway.watch.tail import Placed
+from gateway.watch.tail import Missing, Placed
 
 # Seconds for a relay to accept a connection, to take a batch, and to say that it has read it.
 PATIENCE = 10
@@ -30,10 +30,12 @@ class Sink(Protocol):
 
 
 def line(placed: Placed) -> bytes:
-    """Write a leaf as one JSON object without its line's end; of the leaf exactly the bytes that were hashed."""
-    if placed.leaf is None:
-        return b'{"index":%d,"lost":"%s"}' % (placed.index, placed.hashed.hex().encode())
-    return b'{"index":%d,"leaf":%s}' % (placed.index, placed.leaf)
+    """Write a leaf as one JSON object without its line's end; exactly the bytes that were hashed, or no leaf."""
+    match placed.leaf:
+        case Missing() as why:
+            return b'{"index":%d,"%s":"%s"}' % (placed.index, why.encode(), placed.hashed.hex().encode())
+        case content:
+            return b'{"index":%d,"leaf":%s}' % (placed.index, content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class SyslogSink:
 
 def _message(placed: Placed) -> bytes:
     """Write a leaf as a message of syslog, at the time of its entry."""
-    found = None if placed.leaf is None else _TIME.search(placed.leaf)
+    found = None if isinstance(placed.leaf, Missing) else _TIME.search(placed.leaf)
     # PRINTUSASCII and no more than 255: RFC 5424, section 6.2.4.
     host = re.sub(r"[^!-~]", "", socket.gethostname())[:255] or "-"
     header = f"<{_PRIORITY}>1 {found[1].decode() if found else '-'} {host} arrest-gateway - leaf - "

@@ -7,12 +7,15 @@ it gets the same leaves again, and never one too few.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from gateway import tables
+from gateway.audit.merkle import leaf_hash
 from gateway.errors import Unavailable
 from gateway.store import Claim, Store
 
@@ -21,14 +24,39 @@ BATCH = 500
 PATIENCE = 5
 
 
+class Missing(StrEnum):
+    """Why the bytes that were hashed are not there: lost and declared so, or changed or removed by someone."""
+
+    LOST = "lost"
+    CHANGED = "changed"
+
+
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A leaf in its place: its hash, and its bytes, which are none where it was lost and declared so."""
+    """A leaf in its place: its hash, and the bytes that were hashed, if the store still has them."""
 
     index: int
     hashed: bytes
-    leaf: bytes | None
+    leaf: bytes | Missing
 
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Self:
+        """Hold the bytes of a row of `LEAVES` against their hash."""
+        index, hashed, entry, content = row
+        if entry is None:
+            return cls(index, hashed, Missing.LOST)
+        if content is None or leaf_hash(content) != hashed:
+            return cls(index, hashed, Missing.CHANGED)
+        return cls(index, hashed, content)
+
+
+# SQLite keeps values of any type in any column: read as bytes, each can be hashed.
+LEAVES = sa.select(
+    tables.leaf.c.leaf_index,
+    sa.cast(tables.leaf.c.leaf_hash, sa.LargeBinary),
+    tables.leaf.c.entry_id,
+    sa.cast(tables.entry.c.leaf, sa.LargeBinary),
+).outerjoin(tables.entry, tables.entry.c.entry_id == tables.leaf.c.entry_id)
 
 Beginning = Callable[[Connection], int]
 
@@ -74,7 +102,8 @@ class Tail:
         place = sa.select(tables.forwarded.c.next_index).where(tables.forwarded.c.sink == self._reader)
         with self._store.reading() as connection:
             at = connection.execute(place).scalar_one()
-            return tuple(Placed(*row) for row in connection.execute(_NEXT.limit(BATCH), {"at": at}))
+            leaves = LEAVES.where(tables.leaf.c.leaf_index >= at).order_by(tables.leaf.c.leaf_index).limit(BATCH)
+            return tuple(Placed.of(row) for row in connection.execute(leaves))
 
     def done(self, leaves: Sequence[Placed]) -> None:
         """Move the place behind these leaves; raise Unavailable where another process has moved it meanwhile."""
@@ -92,11 +121,3 @@ class Tail:
             self._claim.close()
             self._claim = None
             self._asked_again = 0.0
-
-
-_NEXT = (
-    sa.select(tables.leaf.c.leaf_index, tables.leaf.c.leaf_hash, tables.entry.c.leaf)
-    .outerjoin(tables.entry, tables.entry.c.entry_id == tables.leaf.c.entry_id)
-    .where(tables.leaf.c.leaf_index >= sa.bindparam("at"))
-    .order_by(tables.leaf.c.leaf_index)
-)

@@ -249,6 +249,33 @@ def test_a_lost_leaf_is_sent_as_lost(log: OpenLog, forwarder: Forwarders, tmp_pa
     assert json.loads(last) == {"index": size, "lost": "07" * 32}
 
 
+def test_a_leaf_that_was_changed_is_not_sent_as_if_it_were_one(
+    log: OpenLog, forwarder: Forwarders, tmp_path: Path
+) -> None:
+    """By file and by syslog: instead comes the hash of what is missing, and then what is behind it."""
+    size = len(fill(log, 2))
+    fill(log, 2)
+    with log.store.transaction() as connection:
+        hashes = connection.scalars(sa.select(tables.leaf.c.leaf_hash).order_by(tables.leaf.c.leaf_index)).all()
+        spoilt, removed = (logs.entry_at(connection, index) for index in (size, size - 1))
+        connection.execute(sa.text("UPDATE entry SET leaf = '{}' WHERE entry_id = :entry"), {"entry": spoilt})
+        logs.remove_entry(connection, removed)
+    relay = Relay()
+    for into in (FileSink(tmp_path / "leaves"), SyslogSink("127.0.0.1", relay.port)):
+        with log.store.transaction() as connection:
+            connection.execute(tables.forwarded.delete())
+        reader = forwarder(into)
+        reader.forward()
+        assert place(log) == size + 2
+    relay.close()
+    by_file = [json.loads(line) for line in (tmp_path / "leaves").read_bytes().splitlines()]
+    by_syslog = [json.loads(found[2]) for found in map(HEADER.fullmatch, relay.messages()) if found]
+    assert by_syslog == by_file
+    assert [line["index"] for line in by_file] == list(range(size + 2))
+    assert [sorted(line) for line in by_file[-3:]] == [["changed", "index"], ["changed", "index"], ["index", "leaf"]]
+    assert by_file[size] == {"index": size, "changed": hashes[size].hex()}
+
+
 def test_a_file_that_can_not_be_written_is_told_and_tried_again_ever_more_seldom(
     log: OpenLog, forwarder: Forwarders, tmp_path: Path, lines: StringIO
 ) -> None:
