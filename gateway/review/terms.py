@@ -24,7 +24,8 @@ def persons(question: Json) -> Iterator[str]:
     """Yield the persons looked up by name, the given name first, without case and accents."""
     if isinstance(question, dict):
         for said in _looked_up(question.get("filter")):
-            yield " ".join(_names(said, "given", "family"))
+            if names := list(_names(said, "given", "family")):
+                yield " ".join(names)
 
 
 def _of(node: Any, field: str) -> Iterator[tuple[str, str]]:
