@@ -93,7 +93,7 @@ def _machine(run: Run) -> str:
     machine, python = run.machine, platform.python_version()
     return (
         f"Measured on {run.day} on {machine.processors} processors ({platform.machine()}), Python {python}, load "
-        f"{machine.least_load:.1f} to {machine.most_load:.1f}, most of it other work on the same machine. "
+        f"{machine.least_load:.1f} to {machine.most_load:.1f}, which counts the measurement itself. "
         f"{machine.arrests:,} invented arrests, {machine.visible:,} of them visible by a rule with two `exists`, and "
         "planted ones: 1,000 hidden persons whose names and numbers begin alike, one of them with 2,000 charges. Slow "
         "questions were asked a tenth as often."
