@@ -220,7 +220,7 @@ class Custodian:
     def count(
         self, refusal: Refusal, subject: Subject, circumstances: Circumstances, bytes_out: int, *, action: str
     ) -> LoggedEntry:
-        """Write down that a known client was refused: counted with what else of its kind it is refused."""
+        """Write down that a known client was refused: counted with what else of its kind its officer is refused."""
         openings = accounting.personal(subject, circumstances, bytes_out)
         entry = Entry(action, "refuse", refusal.code, self._clock(), subject, {}, openings)
         return self._aggregate.add(entry, f"{subject.client} {subject.officer or ''}")

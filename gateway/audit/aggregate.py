@@ -40,7 +40,8 @@ class Aggregate:
         A crash loses the counts of the windows that are open: at most a minute's, of refusals whose first is logged.
         """
         with self._lock:
-            # Known clients are few, and each is told by its own name; strangers can come from any number of addresses.
+            # Known clients are few, and their officers are those of tokens, each of which has an entry already;
+            # strangers can come from any number of addresses.
             known = (
                 entry.subject is not None
                 or (entry.action, entry.outcome, key) in self._windows
